@@ -1,0 +1,6 @@
+"""``python -m agile_bench``."""
+
+from agile_bench.cli.main import entry
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,57 @@
+"""The command line: one file per verb; heavy imports live inside the verbs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from agile_bench import __version__
+from agile_bench.api import Refusal
+from agile_bench.cli import doctor, info, list_, run
+from agile_bench.cli.text import stderr
+
+app = typer.Typer(
+    name="agile-bench",
+    help="Every ECG anonymizer against every identity attacker, on real recordings, with intervals and controls.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"agile-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+app.command("run", rich_help_panel="Start here")(run.run)
+app.command("list", rich_help_panel="Start here")(list_.list_)
+app.command("info", rich_help_panel="Start here")(info.info)
+app.command("doctor", rich_help_panel="Start here")(doctor.doctor)
+
+
+def entry() -> None:
+    """Run the program; a user's mistake is one line and exit status 2, never a traceback."""
+    try:
+        app()
+    except Refusal as error:
+        stderr(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,116 @@
+"""Boards on a terminal: readable from 80 columns on, colours only where there is a screen."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
+from rich.segment import Segments
+from rich.table import Table as Grid
+from rich.text import Text
+
+from agile_bench.reports.boards import boards
+from agile_bench.reports.escape import printable
+from agile_bench.reports.frame import Run, Summary
+from agile_bench.reports.tables import NOTHING, Cell, Table
+
+__all__ = ["print_run", "print_table", "summary_line"]
+
+GAP = 2
+TEXT_WIDTH = 12
+"""What wrapped text gets at least."""
+PLAIN = str.maketrans({"↑": "^", "↓": "v", "·": "|", "×": "x", "†": "+", "‡": "++"})
+
+
+def summary_line(summary: Summary) -> str:
+    """Say ``23 of 24 cells done, 1 failed, 0 invalid, 2 not computable``."""
+    return (
+        f"{summary.done} of {summary.cells} cells done, {summary.failed} failed, {summary.invalid} invalid, "
+        f"{summary.not_computable} not computable"
+    )
+
+
+def print_run(run: Run, console: Console | None = None) -> None:
+    """Print the state of a run and all its boards.
+
+    Parameters
+    ----------
+    run : Run
+    console : rich.console.Console or None
+        Where to; standard output if not given.
+    """
+    console = console or Console()
+    s = run.summary
+    _say(
+        console,
+        summary_line(s),
+        "bold red" if s.failed else "bold yellow" if s.done < s.cells else "bold green",
+    )
+    made = f"{s.computed_artefacts} artefacts computed, {s.cached_artefacts} from the store"
+    _say(console, f"suite {printable(s.suite)} · {made}", "dim")
+    for table in boards(run):
+        console.print()
+        print_table(table, console)
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Print one board; where it would not fit, cells take two lines and headings their short form.
+
+    A screen too narrow even for that gets lines longer than it is: better wrapped than cut.
+    """
+    _say(console, table.title, "bold cyan")
+    if table.caption:
+        _say(console, table.caption, "dim")
+    narrow = _width(table, narrow=False) > console.width
+    width = max(console.width, _width(table, narrow=True))
+    grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0), header_style="bold")
+    for column in table.columns:
+        justify: JustifyMethod = "right" if column.kind == "number" else "left"
+        heading = _text(column.heading(short=narrow), console)
+        grid.add_column(heading, justify=justify, no_wrap=column.kind != "text", overflow="fold")
+    for row in table.rows:
+        grid.add_row(*(_cell(c, narrow, console) for c in row), style=_style(table, row))
+    segments = console.render(grid, console.options.update(width=width, height=None))
+    console.print(Segments(segments), crop=False, end="")
+    for note in table.notes:
+        _say(console, note, "dim")
+
+
+def _width(table: Table, narrow: bool) -> int:
+    """Measure what a table needs with every cell in one line, or at least, with cells broken."""
+    total = GAP * (len(table.columns) - 1)
+    for i, column in enumerate(table.columns):
+        texts = [column.heading(narrow), *(row[i].text if narrow else row[i].line for row in table.rows)]
+        natural = max(cell_len(line) for text in texts for line in text.split("\n"))
+        total += min(natural, TEXT_WIDTH) if narrow and column.kind == "text" else natural
+    return total
+
+
+def _cell(cell: Cell, narrow: bool, console: Console) -> Text:
+    if not narrow:
+        return _text(cell.line, console)
+    first, *rest = cell.text.split("\n")
+    text = _text(first, console)
+    for line in rest:
+        text.append("\n").append(_text(line, console).plain, style="dim")
+    return text
+
+
+def _style(table: Table, row: tuple[Cell, ...]) -> str:
+    if table.columns[0].title != "rank":
+        return ""
+    rank = row[0].text
+    return "dim" if rank == "anchor" else "yellow" if rank.startswith(NOTHING) else "bold" if rank == "1" else ""
+
+
+def _say(console: Console, line: str, style: str) -> None:
+    console.print(_text(line, console), style=style, highlight=False)
+
+
+def _text(line: str, console: Console) -> Text:
+    """Take a line as it is, no markup in it, in characters that the screen can show."""
+    try:
+        line.encode(console.encoding)
+    except UnicodeEncodeError:
+        line = line.translate(PLAIN).encode(console.encoding, "backslashreplace").decode(console.encoding)
+    return Text(line)

@@ -1,0 +1,1 @@
+"""Pure signal processing: filter, R-peaks, beats, labels, and back from a picture."""
