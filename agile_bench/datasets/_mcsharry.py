@@ -124,11 +124,11 @@ def person_of(seed: int, index: int) -> Person:
 
 def _ectopic(rng: np.random.Generator, group: str) -> Array:
     """Probabilities (5,) of the AAMI classes; every heart skips once in a while."""
-    s, v, f, q = 0.006, 0.006, 0.001, 0.003
+    s, v, f, q = 0.003, 0.003, 0.001, 0.003
     if group == "PAC":
-        s = rng.uniform(0.16, 0.32)
+        s = rng.uniform(0.14, 0.24)
     elif group == "PVC":
-        v, f = rng.uniform(0.16, 0.32), 0.025
+        v, f = rng.uniform(0.14, 0.24), 0.02
     return np.array([1 - s - v - f - q, s, v, f, q])
 
 

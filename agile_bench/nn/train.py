@@ -118,9 +118,7 @@ def fit(
                 right += hits
         losses[epoch] = float(total) / n
         if not np.isfinite(losses[epoch]):
-            raise FloatingPointError(
-                f"the loss is not finite in epoch {epoch + 1} of {epochs} at learning rate {lr:g}"
-            )
+            raise FloatingPointError(f"the loss is not finite in epoch {epoch + 1} of {epochs} at learning rate {lr:g}")
         ctx.progress(epoch + 1, epochs)
     module.eval()
     return History(losses, float(right) / n if _classes(wanted) else float("nan"))

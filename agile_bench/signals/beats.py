@@ -130,9 +130,9 @@ def _unusable(raw: Array) -> UnusableRecord:
 
 def _detect(x: Array, good: Array, fs: float) -> Array:
     """R-peaks between the first and the last usable sample; a bridged start would mislead the detector."""
-    usable_at = np.flatnonzero(good)
-    start, stop = usable_at[0], usable_at[-1] + 1
-    return detect(x[start:stop], fs) + start
+    start, stop = int(good.argmax()), len(good) - int(good[::-1].argmax())
+    found: Array = detect(x[start:stop], fs) + start
+    return found
 
 
 def _labels(peaks: Array, recording: Recording) -> Array:

@@ -5,7 +5,7 @@ from scipy.signal import butter, sosfiltfilt
 
 from agile_bench.api import Array
 
-ORDER = 2
+ORDER = 4
 """Order of the low-pass and of the high-pass side; running both ways doubles it."""
 PAD_SECONDS = 2.0
 """Mirrored stretch at both ends, as long as the slow side of the filter rings."""

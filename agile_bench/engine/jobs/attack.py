@@ -19,7 +19,8 @@ from agile_bench.api import (
     NotComputable,
     State,
 )
-from agile_bench.engine.jobs.job import BrokenContract, Cohort, Job, Result, check_array, check_state
+from agile_bench.contract import BrokenContract, check_array, check_state
+from agile_bench.engine.jobs.job import Cohort, Job, Result
 from agile_bench.engine.jobs.protect import ReleaseMaker
 
 

@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 
 from agile_bench.api import BEAT_FIELDS, Array, Beats, Context, Plugin, State
+from agile_bench.contract import freeze
 from agile_bench.engine.store import Store
 
 Result = tuple[dict[str, Array], dict[str, Any]]
 """Arrays and JSON values of an artefact."""
 
 COLUMNS = ("subject", "session", "time", "label", "sex", "age", "rr_before", "rr_after")
-
-
-class BrokenContract(Exception):
-    """A plugin returned what its contract forbids; the message names the clause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +62,6 @@ class Job:
     def states(self, name: str) -> list[State]:
         """Learnt states of all inputs of this name, read-only."""
         return [freeze(self.store.arrays(address)) for address in self.inputs[name]]
-
-
-def freeze(arrays: dict[str, Array]) -> dict[str, Array]:
-    """The same arrays, so that writing into one raises at the line at fault."""
-    for array in arrays.values():
-        array.flags.writeable = False
-    return arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,41 +137,3 @@ def renumber(codes: Array) -> Array:
     rank[np.argsort(first)] = np.arange(len(first))
     numbered: Array = rank[inverse.reshape(-1)]
     return numbered
-
-
-def check_state(state: Any, who: str) -> State:
-    """A `State` is a flat dict of finite bool, integer or float arrays.
-
-    Raises
-    ------
-    BrokenContract
-        Naming the key at fault.
-    """
-    if not isinstance(state, dict):
-        raise BrokenContract(f"{who} returned {type(state).__name__}, a State is a dict of arrays")
-    for key, value in state.items():
-        if type(key) is not str or not isinstance(value, np.ndarray):
-            raise BrokenContract(f"{who}: state[{key!r}] is {type(value).__name__}, a State holds numpy arrays")
-        if value.dtype.kind not in "biuf":
-            raise BrokenContract(f"{who}: state[{key!r}] has dtype {value.dtype}; allowed are bool, integer and float")
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise BrokenContract(f"{who}: state[{key!r}] is not finite")
-    return state
-
-
-def check_array(value: Any, shape: tuple[int, ...], what: str, *, nan_allowed: bool = False) -> Array:
-    """A float array of this shape, without infinities or (unless allowed) nan.
-
-    Raises
-    ------
-    BrokenContract
-    """
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
-        kind = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
-        raise BrokenContract(f"{what} is {kind}, the contract says a numpy array of numbers")
-    if value.shape != shape:
-        raise BrokenContract(f"{what} has shape {value.shape}, the contract says {shape}")
-    bad = np.isinf(value) if nan_allowed else ~np.isfinite(value)
-    if bad.any():
-        raise BrokenContract(f"{what} has {int(bad.sum())} values that are not finite")
-    return value

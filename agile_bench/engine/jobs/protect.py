@@ -8,8 +8,9 @@ from typing import cast
 
 import numpy as np
 
-from agile_bench.api import BEAT_SAMPLES, Anonymizer, Array, Beats, Context, Release, State
-from agile_bench.engine.jobs.job import BrokenContract, Cohort, Job, Result, check_array, check_state
+from agile_bench.api import Anonymizer, Array, Context, State
+from agile_bench.contract import BrokenContract, check_release, check_state
+from agile_bench.engine.jobs.job import Cohort, Job, Result
 from agile_bench.signals.digitise import digitise
 
 
@@ -88,38 +89,10 @@ class ReleaseMaker:
 
     def _one(self, state: State, rows: Array, codes: Array | None, ctx: Context) -> dict[str, Array]:
         beats = self.cohort.hand_out(rows, self.plugin.reads, codes if "subject" in self.plugin.reads else None)
-        return check_release(self.plugin.release(state, beats, ctx), beats)
-
-
-def check_release(given: Release, beats: Beats) -> dict[str, Array]:
-    """The arrays of a release, checked; a picture is read back to a signal.
-
-    Raises
-    ------
-    BrokenContract
-        Naming the clause.
-    """
-    if not isinstance(given, Release):
-        raise BrokenContract(f"release returned {type(given).__name__}, the contract says Release")
-    if (given.signal is None) == (given.picture is None):
-        raise BrokenContract("a Release holds exactly one of signal and picture")
-    n = len(beats)
-    if given.picture is not None:
-        shape = (n, BEAT_SAMPLES, BEAT_SAMPLES)
-        if given.picture.dtype != np.uint8 or given.picture.shape != shape:
-            raise BrokenContract(
-                f"the released picture is {given.picture.dtype} {given.picture.shape}, the contract says uint8 {shape}"
-            )
-        signal = digitise(given.picture)
-    else:
-        signal = check_array(given.signal, (n, BEAT_SAMPLES), "the released signal")
-    out = {"signal": np.ascontiguousarray(signal, np.float32)}
-    if (given.rr_before is None) != (given.rr_after is None):
-        raise BrokenContract("a Release gives both of rr_before and rr_after, or none")
-    for name in ("rr_before", "rr_after"):
-        if (values := getattr(given, name)) is not None:
-            out[name] = check_array(values, (n,), f"the released {name}", nan_allowed=True).astype(np.float32)
-    return out
+        given = check_release(self.plugin.release(state, beats, ctx), len(beats))
+        if "picture" in given:
+            given["signal"] = digitise(given.pop("picture"))
+        return given
 
 
 def _records(codes: Array) -> Iterator[slice]:

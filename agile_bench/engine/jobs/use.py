@@ -8,7 +8,8 @@ from typing import cast
 import numpy as np
 
 from agile_bench.api import AAMI, BEAT_SAMPLES, Array, Evaluator, Yield
-from agile_bench.engine.jobs.job import BrokenContract, Cohort, Job, Result, check_array, check_state, freeze
+from agile_bench.contract import BrokenContract, check_array, check_state, freeze
+from agile_bench.engine.jobs.job import Cohort, Job, Result
 
 
 def evaluator(job: Job) -> Result:

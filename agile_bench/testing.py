@@ -1,0 +1,230 @@
+"""The contract as executable checks, for our own plugins and for other people's.
+
+In a package of your own::
+
+    from agile_bench.testing import check_plugin
+
+    def test_mine_keeps_the_contract():
+        check_plugin(MyAttacker())
+
+Every check raises `BrokenContract` or AssertionError with the clause that was broken. All run on made-up beats, on a
+CPU, in seconds.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+
+from agile_bench.api import (
+    BEAT_FIELDS,
+    BEAT_SAMPLES,
+    R_COLUMN,
+    Anonymizer,
+    Array,
+    Attacker,
+    AttributeAttacker,
+    Beats,
+    Context,
+    Evaluator,
+    FrontEnd,
+    Instance,
+    NotComputable,
+    Plugin,
+)
+from agile_bench.contract import check_array, check_release, check_state, freeze
+
+__all__ = ["check_plugin", "made_beats"]
+
+
+def made_beats(people: int = 6, records: int = 2, beats: int = 12, seed: int = 0) -> Beats:
+    """Beats of made-up people who differ clearly, every field filled, records consecutive and in time order."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(BEAT_SAMPLES) - R_COLUMN
+    shapes = np.random.default_rng(1).uniform([0.6, 3, 0.1, 50, 8], [1.6, 6, 0.5, 80, 18], (people, 5))
+    rows, labels = [], []
+    for person in range(people):
+        r, width, wave, centre, spread = shapes[person]
+        for _ in range(records):
+            for number in range(beats):
+                label = 2 if number % 6 == 5 else int(number % 6 == 3)
+                wide = width * (3 if label == 2 else 1)
+                beat = r * np.exp(-((t / wide) ** 2)) + wave * np.exp(-(((t - centre) / spread) ** 2))
+                rows.append(beat + 0.02 * rng.standard_normal(BEAT_SAMPLES))
+                labels.append(label)
+    n = len(rows)
+    subject = np.repeat(np.arange(people), records * beats).astype(np.int32)
+    record = np.repeat(np.arange(people * records), beats).astype(np.int32)
+    rr = rng.uniform(0.7, 1.0, n).astype(np.float32)
+    return Beats(
+        **freeze(
+            {
+                "signal": np.asarray(rows, np.float32),
+                "record": record,
+                "subject": subject,
+                "session": record.copy(),
+                "label": np.asarray(labels, np.int8),
+                "sex": (subject % 2).astype(np.int8),
+                "age": (30 + 5 * subject).astype(np.float32),
+                "rr_before": rr,
+                "rr_after": np.roll(rr, -1),
+            }
+        )
+    )
+
+
+def only(beats: Beats, declared: frozenset[str]) -> Beats:
+    """The beats with nothing but the declared fields, as the engine hands them out."""
+    allowed = {"signal", "record"} | {c for name in declared for c in BEAT_FIELDS[name]}
+    return replace(beats, **{f.name: None for f in fields(beats) if f.name not in allowed})
+
+
+def check_plugin(plugin: Plugin) -> None:
+    """Run every check that applies to a plugin.
+
+    Raises
+    ------
+    BrokenContract, AssertionError
+        With the broken clause.
+    TypeError
+        For a plugin of no known kind.
+    """
+    unknown = (plugin.learns | plugin.reads) - BEAT_FIELDS.keys()
+    assert not unknown, f"learns and reads name {sorted(unknown)}; there are {sorted(BEAT_FIELDS)}"
+    assert (type(plugin).__doc__ or "").strip(), "a plugin says in its docstring what it is"
+    with untouched_randomness():
+        for kind, check in _CHECKS.items():
+            if isinstance(plugin, kind):
+                check(plugin)
+                return
+    raise TypeError(f"{type(plugin).__name__} is of no kind that can be checked on made-up beats")
+
+
+@contextmanager
+def untouched_randomness() -> Iterator[None]:
+    """Fail if the global generators of Python, numpy or torch move: all randomness comes from the context."""
+    import sys
+
+    def states() -> list[Any]:
+        torch = sys.modules.get("torch")
+        name, keys, position, *_ = np.random.get_state()  # noqa: NPY002 - this looks at the global state on purpose
+        found = [random.getstate(), str(name), np.asarray(keys).tobytes(), position]
+        return [*found, torch.random.get_rng_state().numpy().tobytes() if torch else None]
+
+    before = states()
+    yield
+    after = states()
+    if before[-1] is None:
+        before, after = before[:-1], after[:-1]
+    assert before == after, "a global random generator moved: draw from ctx.rng or seed with ctx.seed_of"
+
+
+def _context(*label: str | int, **more: Any) -> Context:
+    return Context(label=("check", *label), **more)
+
+
+def _anonymizer(plugin: Anonymizer) -> None:
+    beats = made_beats()
+    state = check_state(plugin.fit(only(beats, plugin.learns), _context("fit")), "fit")
+    freeze(state)
+    record = only(beats.take(beats.record == 3), plugin.reads)
+
+    def once(key: str, given: Beats) -> dict[str, Array]:
+        return check_release(plugin.release(state, given, _context("release", key)), len(given))
+
+    first = once("a", record)
+    for name, array in first.items():
+        assert array.tobytes() == once("a", record)[name].tobytes(), f"the same key gave another {name}"
+    if plugin.stochastic:
+        other = once("b", record)
+        assert any(first[k].tobytes() != other[k].tobytes() for k in first), "stochastic, but two keys gave equal bytes"
+    once("a", record.take(np.arange(1)))
+
+
+def _attacker(plugin: Attacker) -> None:
+    beats = made_beats(people=6, records=3)
+    pool = only(beats.take(beats.record % 3 == 0), plugin.learns | {"subject"})
+    chosen = (beats.record % 3 == 1) & (np.asarray(beats.subject) < 5)
+    gallery = only(beats.take(chosen), plugin.learns | {"subject"})
+    probes_full = beats.take((beats.record % 3 == 2) & (np.asarray(beats.subject) < 5))
+    probes = only(probes_full, plugin.reads - {"subject"})
+    state = freeze(check_state(plugin.fit(pool, _context("fit")), "fit"))
+    scores = _scores(plugin, state, gallery, probes, 5)
+    again = freeze(check_state(plugin.fit(pool, _context("fit")), "fit"))
+    assert np.array_equal(scores, _scores(plugin, again, gallery, probes, 5)), "fitting twice gave other scores"
+    truth = np.asarray(probes_full.subject)
+    if plugin.unit == "record":
+        truth = truth[np.unique(probes_full.record, return_index=True)[1]]
+    if not plugin.anchor:
+        hit = float(np.mean(scores.argmax(axis=1) == truth))
+        assert hit > 0.5, f"people who differ clearly are recognised in {hit:.0%} of cases, chance is 20 %"
+    _constant_beats(plugin, pool, gallery, probes)
+
+
+def _constant_beats(plugin: Attacker, pool: Beats, gallery: Beats, probes: Beats) -> None:
+    """One beat for everybody must neither crash an attacker nor let it tell people apart."""
+
+    def flat(beats: Beats) -> Beats:
+        return beats.with_signal(np.ascontiguousarray(np.broadcast_to(pool.signal[0], beats.signal.shape)))
+
+    pool, gallery, probes = flat(pool), flat(gallery), flat(probes)
+    try:
+        state = check_state(plugin.fit(pool, _context("fit")), "fit on equal beats")
+        scores = _scores(plugin, state, gallery, probes, 5)
+    except NotComputable:
+        return
+    if not plugin.anchor:
+        spread = np.ptp(scores, axis=0).max()
+        assert spread < 1e-5 * max(1.0, float(np.abs(scores).max())), "equal probes are scored differently"
+
+
+def _scores(plugin: Attacker, state: dict[str, Array], gallery: Beats, probes: Beats, people: int) -> Array:
+    enrolled = freeze(check_state(plugin.enrol(state, gallery, _context("enrol")), "enrol"))
+    rows = len(probes) if plugin.unit == "beat" else len(np.unique(probes.record))
+    return check_array(plugin.score(state, enrolled, probes, _context("score")), (rows, people), "score")
+
+
+def _evaluator(plugin: Evaluator) -> None:
+    beats = made_beats(people=8)
+    train = only(beats.take(np.asarray(beats.subject) < 4), plugin.learns - {"subject"})
+    test = only(beats.take(np.asarray(beats.subject) >= 4), plugin.reads - {"subject"})
+    state = freeze(check_state(plugin.fit(train, _context("fit")), "fit"))
+    for released in (test, test.with_signal(np.zeros_like(test.signal))):
+        found = plugin.evaluate(state, test, released, _context("evaluate"))
+        assert set(found) == set(plugin.yields), f"evaluate returned {sorted(found)}, not {sorted(plugin.yields)}"
+        for name, declared in plugin.yields.items():
+            n = len(np.unique(test.record)) if declared.kind == "per-record" else len(test)
+            tail = {"class-scores": (5,), "waveform": (BEAT_SAMPLES,)}.get(declared.kind, ())
+            check_array(found[name], (n, *tail), name, nan_allowed=declared.kind.startswith("per-"))
+
+
+def _front_end(plugin: FrontEnd) -> None:
+    beats = made_beats()
+    context = _context("front-end", instances=(Instance(Anonymizer(), {}),))
+    state = freeze(check_state(plugin.fit(only(beats, plugin.learns | {"subject"}), context), "fit"))
+    given = only(beats, plugin.reads - {"subject"})
+    passed = plugin.apply(state, given, context)
+    check_array(passed.signal, (len(given), BEAT_SAMPLES), "the signal behind the front-end")
+    assert np.array_equal(passed.record, given.record), "a front-end changes the signal and nothing else"
+
+
+def _attribute_attacker(plugin: AttributeAttacker) -> None:
+    beats = made_beats(people=8)
+    assert plugin.target in plugin.learns, f"an attacker of {plugin.target} learns it"
+    state = freeze(check_state(plugin.fit(only(beats, plugin.learns), _context("fit")), "fit"))
+    probes = only(beats, plugin.reads - {"subject", plugin.target})
+    check_array(plugin.predict(state, probes, _context("predict")), (len(probes),), "predict")
+
+
+_CHECKS: dict[type[Plugin], Callable[[Any], None]] = {
+    Anonymizer: _anonymizer,
+    Attacker: _attacker,
+    Evaluator: _evaluator,
+    FrontEnd: _front_end,
+    AttributeAttacker: _attribute_attacker,
+}
