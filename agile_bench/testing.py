@@ -81,7 +81,8 @@ def made_beats(people: int = 6, records: int = 2, beats: int = 12, seed: int = 0
 def only(beats: Beats, declared: frozenset[str]) -> Beats:
     """The beats with nothing but the declared fields, as the engine hands them out."""
     allowed = {"signal", "record"} | {c for name in declared for c in BEAT_FIELDS[name]}
-    return replace(beats, **{f.name: None for f in fields(beats) if f.name not in allowed})
+    hidden: dict[str, Any] = {f.name: None for f in fields(beats) if f.name not in allowed}
+    return replace(beats, **hidden)
 
 
 def check_plugin(plugin: Plugin) -> None:

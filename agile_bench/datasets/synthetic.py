@@ -40,7 +40,7 @@ class _Drift:
 
 
 DAY = _Drift(angle=0.13, gain=0.07, wave=0.13, qrs=0.06, shift=0.005, rate=0.09)
-RECORD = _Drift(angle=0.034, gain=0.018, wave=0.042, qrs=0.021, shift=0.002, rate=0.04)
+RECORD = _Drift(angle=0.028, gain=0.015, wave=0.035, qrs=0.017, shift=0.0016, rate=0.04)
 TAIL = 0.45
 """Standard deviation (log) of how much one day or record drifts: most little, a few a lot."""
 

@@ -98,7 +98,8 @@ def eer_interval(
     Persons are drawn as probes and as enrolled persons at once, since two impostor scores are related as soon
     as they share either. Resampled EERs are kept within [1e-4, 1 - 1e-4], and t has one degree of freedom
     less than there are persons. Exact binomial on persons instead if fewer than 20 persons are probed, the
-    EER is exactly 0 or 1, or all resamples agree.
+    EER is exactly 0 or 1, or the resamples collapse: all agree, or more of them than a tail holds are 0 or 1,
+    where the clip and not the data would set the width.
 
     Parameters
     ----------
@@ -132,9 +133,11 @@ def eer_interval(
         return clopper_pearson(value, persons, level)
     draws = person_draws(sum(s.shape[1] for s, _ in blocks), n_resamples, seed)
     resampled = resampled_eer(blocks, draws)
-    logits = logit(np.clip(resampled[~np.isnan(resampled)], _CLIP, 1 - _CLIP))
+    clipped = np.clip(resampled[~np.isnan(resampled)], _CLIP, 1 - _CLIP)
+    at_the_edge = float(np.mean((clipped == _CLIP) | (clipped == 1 - _CLIP)))
+    logits = logit(clipped)
     spread = float(np.std(logits, ddof=1)) if np.ptp(logits) > 0 else 0.0
-    if spread == 0:
+    if spread == 0 or at_the_edge > (1 - level) / 2:
         return clopper_pearson(value, persons, level)
     centre = float(logit(np.clip(value, _CLIP, 1 - _CLIP)))
     half = float(stdtrit(persons - 1, (1 + level) / 2)) * spread

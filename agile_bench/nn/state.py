@@ -16,28 +16,30 @@ __all__ = ["pack", "unpack"]
 M = TypeVar("M", bound=nn.Module)
 
 
-def pack(module: nn.Module) -> State:
+def pack(module: nn.Module, prefix: str = "") -> State:
     """Copy all parameters and buffers of a module into arrays.
 
     Parameters
     ----------
     module : torch.nn.Module
         On any device. Values of bfloat16 become float32, for numpy has no such type; integers stay integers.
+    prefix : str
+        Put before every key, so that a module can share a state with other arrays.
 
     Returns
     -------
     State
-        Keys as in ``module.state_dict()``.
+        Keys as in ``module.state_dict()``, behind the prefix.
     """
     state: State = {}
     for name, tensor in module.state_dict().items():
         if tensor.dtype is torch.bfloat16:
             tensor = tensor.float()
-        state[name] = np.array(tensor.detach().cpu().numpy())
+        state[prefix + name] = np.array(tensor.detach().cpu().numpy())
     return state
 
 
-def unpack(build: Callable[[], M], state: Mapping[str, Array], device: str = "cpu") -> M:
+def unpack(build: Callable[[], M], state: Mapping[str, Array], device: str = "cpu", prefix: str = "") -> M:
     """Rebuild a module from `pack`'s arrays, ready to predict.
 
     Parameters
@@ -48,6 +50,8 @@ def unpack(build: Callable[[], M], state: Mapping[str, Array], device: str = "cp
         What `pack` returned; it is copied.
     device : str
         Where the module is put.
+    prefix : str
+        Only keys that start with it belong to the module.
 
     Returns
     -------
@@ -61,7 +65,8 @@ def unpack(build: Callable[[], M], state: Mapping[str, Array], device: str = "cp
     """
     with torch.device("meta"):
         module = build()
-    tensors = {name: torch.tensor(array) for name, array in state.items()}
+    mine = {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
+    tensors = {name: torch.tensor(array) for name, array in mine.items()}
     try:
         module.load_state_dict(tensors, assign=True)
     except RuntimeError as error:

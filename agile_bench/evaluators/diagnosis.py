@@ -1,0 +1,136 @@
+"""Can a beat still be diagnosed? A network trained on originals reads the releases."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from agile_bench.api import AAMI, Array, Beats, Context, Evaluator, Field, NotComputable, State, Yield
+from agile_bench.nn.beats import z_score
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+UNKNOWN, Q = -1, AAMI.index("Q")
+RR_NOISE = 0.3
+SIGNAL_NOISE = 0.2
+LEAST_MV = 0.05
+"""A record's typical beat is taken to vary by at least this much, so that flat releases are not magnified."""
+
+
+class Diagnosis(Evaluator):
+    """AAMI beat classes from a beat, its difference to the record's median beat, and its RR intervals.
+
+    Beats of unknown class and of class Q are not learnt. Train on about 60 evenly spaced beats of each record and up
+    to 20 of each rarer class beside them; `prior` then undoes what this makes of the class shares.
+    """
+
+    source: ClassVar[str] = "inter-patient scheme of de Chazal et al. 2004; network of our own"
+    learns: ClassVar[frozenset[str]] = frozenset({"label", "rr"})
+    reads: ClassVar[frozenset[str]] = frozenset({"rr"})
+    yields: ClassVar[dict[str, Yield]] = {"diagnosis": Yield("class-scores")}
+    needs_labels: ClassVar[bool] = True
+
+    epochs: int = Field(20, ge=1, le=1000, description="passes over the training beats")
+    prior: tuple[float, float, float, float] = Field(
+        (0.80, 0.05, 0.12, 0.03),
+        description="shares of N, S, V and F that the answers are weighed for; between those of recordings, which "
+        "favour accuracy, and equal ones, which favour balanced accuracy",
+    )
+
+    def fit(self, train: Beats, ctx: Context) -> State:
+        """Weights of the network.
+
+        Raises
+        ------
+        NotComputable
+            If the beats show fewer than two of the classes N, S, V and F.
+        """
+        from torch.nn import CrossEntropyLoss
+
+        from agile_bench.nn.conv1d import ConvClassifier, ConvEncoder
+        from agile_bench.nn.seeding import seeded
+        from agile_bench.nn.state import pack
+        from agile_bench.nn.train import fit
+
+        assert train.label is not None  # declared in `learns`
+        used = (train.label != UNKNOWN) & (train.label != Q)
+        target = train.label[used].astype(np.int64)
+        if len(np.unique(target)) < 2:
+            raise NotComputable("training beats show fewer than 2 of the classes N, S, V and F")
+        with seeded(ctx, "init"):
+            encoder = ConvEncoder(2, (8, 16, 16), size=32, extra=4, dropout=0.3)
+            net = ConvClassifier(encoder, len(AAMI))
+        # Features of the whole record first: the median beat and RR interval do not depend on which labels are known.
+        inputs = tuple(x[used] for x in _inputs(train))
+        fit(net, CrossEntropyLoss(), inputs, target, ctx, epochs=self.epochs, batch=64, lr=3e-3, weight_decay=0.05,
+            augment=_augmented)  # fmt: skip
+        state = pack(net)
+        state["head.bias"] = state["head.bias"] + self._correction(target)
+        return state
+
+    def evaluate(self, state: State, original: Beats, released: Beats, ctx: Context) -> dict[str, Array]:
+        """Logits over the AAMI classes, (n, 5)."""
+        from agile_bench.nn.conv1d import ConvClassifier
+        from agile_bench.nn.state import unpack
+        from agile_bench.nn.train import predict
+
+        net = unpack(lambda: ConvClassifier.like(state), state, ctx.device)
+        return {"diagnosis": predict(net, _inputs(released), ctx)}
+
+    def _correction(self, target: Array) -> Array:
+        """What turns the training beats' class shares into the prior's, in logits; 0 for classes not trained."""
+        share = np.bincount(target, minlength=len(AAMI)) / len(target)
+        prior = np.array([*self.prior, 0.0])
+        known = (share > 0) & (prior > 0)
+        ratio = np.where(known, prior, 1.0) / np.where(known, share, 1.0)
+        correction: Array = np.log(ratio).astype(np.float32)
+        return correction
+
+
+def _inputs(beats: Beats) -> tuple[Array, ...]:
+    """Signals (n, 2, 200) and RR intervals (n, 4), both relative to the record, float32."""
+    assert beats.rr_before is not None  # declared in `reads`
+    assert beats.rr_after is not None
+    signals = np.zeros((len(beats), 2, beats.signal.shape[1]), np.float32)
+    rhythm = np.zeros((len(beats), 4), np.float32)
+    signals[:, 0] = z_score(beats.signal)
+    for record in np.unique(beats.record):
+        rows = beats.record == record
+        signal = beats.signal[rows].astype(np.float64)
+        typical = np.median(signal, axis=0)
+        signals[rows, 1] = (signal - typical) / max(float(typical.std()), LEAST_MV)
+        rhythm[rows] = _rhythm(beats.rr_before[rows], beats.rr_after[rows])
+    return signals, rhythm
+
+
+def _rhythm(before: Array, after: Array) -> Array:
+    """RR before and after relative to the record's median, to each other, and the median itself, as logarithms.
+
+    The factors bring the four to a like spread; an interval that is not known counts as the median.
+    """
+    known = before[np.isfinite(before)]
+    median = float(np.median(known)) if len(known) else 0.8
+    log_before, log_after = (np.log(np.clip(np.where(np.isfinite(rr), rr, median), 0.2, 4.0)) for rr in (before, after))
+    middle = np.log(np.clip(median, 0.2, 4.0))
+    return np.stack(
+        [
+            4 * (log_before - middle),
+            4 * (log_after - middle),
+            2 * (log_before - log_after),
+            np.full(len(before), middle),
+        ],
+        axis=1,
+    )
+
+
+def _augmented(inputs: "Sequence[Tensor]") -> "Sequence[Tensor]":
+    """Shift, gain and noise: other people's beats lie elsewhere, are larger or smaller, and rhythms differ."""
+    import torch
+
+    from agile_bench.nn.conv1d import shifted
+
+    signal, rhythm = inputs
+    gain = 1 + SIGNAL_NOISE * torch.randn(len(signal), 1, 1, device=signal.device)
+    signal = shifted(signal, 2) * gain + SIGNAL_NOISE * torch.randn_like(signal)
+    return [signal, rhythm + RR_NOISE * torch.randn_like(rhythm)]
