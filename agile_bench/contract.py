@@ -5,11 +5,16 @@ A plugin that breaks its contract fails its own cell, with a message that names 
 
 from __future__ import annotations
 
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 
-from agile_bench.api import BEAT_SAMPLES, Array, Release, State
+from agile_bench.api import BEAT_FIELDS, BEAT_SAMPLES, Array, Beats, Release, State
 
 
 class BrokenContract(Exception):
@@ -21,6 +26,37 @@ def freeze(arrays: dict[str, Array]) -> dict[str, Array]:
     for array in arrays.values():
         array.flags.writeable = False
     return arrays
+
+
+def only(beats: Beats, declared: frozenset[str]) -> Beats:
+    """The beats with nothing but the declared fields."""
+    allowed = {"signal", "record"} | {c for name in declared for c in BEAT_FIELDS[name]}
+    hidden: dict[str, Any] = {f.name: None for f in fields(beats) if f.name not in allowed}
+    return replace(beats, **hidden)
+
+
+@contextmanager
+def untouched_randomness() -> Iterator[None]:
+    """Fail if the global generators of Python, numpy or torch move: all randomness comes from the context.
+
+    Raises
+    ------
+    BrokenContract
+    """
+
+    def states() -> list[Any]:
+        torch = sys.modules.get("torch")
+        name, keys, position, *_ = np.random.get_state()  # noqa: NPY002 - this looks at the global state on purpose
+        found = [random.getstate(), str(name), np.asarray(keys).tobytes(), position]
+        return [*found, torch.random.get_rng_state().numpy().tobytes() if torch else None]
+
+    before = states()
+    yield
+    after = states()
+    if before[-1] is None:
+        before, after = before[:-1], after[:-1]
+    if before != after:
+        raise BrokenContract("a global random generator moved: draw from ctx.rng or seed with ctx.seed_of")
 
 
 def check_state(state: Any, who: str) -> State:
@@ -82,7 +118,9 @@ def check_release(given: Any, n: int) -> dict[str, Array]:
         out["picture"] = given.picture
     else:
         signal = check_array(given.signal, (n, BEAT_SAMPLES), "the released signal")
-        out["signal"] = np.ascontiguousarray(signal, np.float32)
+        with np.errstate(over="ignore"):
+            out["signal"] = np.ascontiguousarray(signal, np.float32)
+        check_array(out["signal"], (n, BEAT_SAMPLES), "the released signal as float32")
     for name in ("rr_before", "rr_after"):
         if (values := getattr(given, name)) is not None:
             out[name] = check_array(values, (n,), f"the released {name}", nan_allowed=True).astype(np.float32)

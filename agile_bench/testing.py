@@ -13,10 +13,7 @@ CPU, in seconds.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import fields, replace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,7 +34,7 @@ from agile_bench.api import (
     NotComputable,
     Plugin,
 )
-from agile_bench.contract import check_array, check_release, check_state, freeze
+from agile_bench.contract import check_array, check_release, check_state, freeze, only, untouched_randomness
 
 __all__ = ["check_plugin", "made_beats"]
 
@@ -78,13 +75,6 @@ def made_beats(people: int = 6, records: int = 2, beats: int = 12, seed: int = 0
     )
 
 
-def only(beats: Beats, declared: frozenset[str]) -> Beats:
-    """The beats with nothing but the declared fields, as the engine hands them out."""
-    allowed = {"signal", "record"} | {c for name in declared for c in BEAT_FIELDS[name]}
-    hidden: dict[str, Any] = {f.name: None for f in fields(beats) if f.name not in allowed}
-    return replace(beats, **hidden)
-
-
 def check_plugin(plugin: Plugin) -> None:
     """Run every check that applies to a plugin.
 
@@ -104,25 +94,6 @@ def check_plugin(plugin: Plugin) -> None:
                 check(plugin)
                 return
     raise TypeError(f"{type(plugin).__name__} is of no kind that can be checked on made-up beats")
-
-
-@contextmanager
-def untouched_randomness() -> Iterator[None]:
-    """Fail if the global generators of Python, numpy or torch move: all randomness comes from the context."""
-    import sys
-
-    def states() -> list[Any]:
-        torch = sys.modules.get("torch")
-        name, keys, position, *_ = np.random.get_state()  # noqa: NPY002 - this looks at the global state on purpose
-        found = [random.getstate(), str(name), np.asarray(keys).tobytes(), position]
-        return [*found, torch.random.get_rng_state().numpy().tobytes() if torch else None]
-
-    before = states()
-    yield
-    after = states()
-    if before[-1] is None:
-        before, after = before[:-1], after[:-1]
-    assert before == after, "a global random generator moved: draw from ctx.rng or seed with ctx.seed_of"
 
 
 def _context(*label: str | int, **more: Any) -> Context:

@@ -24,7 +24,10 @@ BEFORE, AFTER = 0.45, 0.75
 """Seconds around R outside which no wave of a beat is computed."""
 
 DECK = ("NORM", "NORM", "NORM", "NORM", "NORM", "PVC", "PVC", "PAC", "PAC", "BBB")
-"""Diagnoses of ten people running; shuffled for each ten, so that a cohort of 20 has every kind."""
+"""Diagnoses of ten people in a row; shuffled for each ten, so that a cohort of 20 has every kind."""
+
+BLOCKS = ("LBBB", "RBBB")
+"""Bundle-branch blocks: which of the two `BBB` stands for is drawn for each person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Shapes:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One person: what a record of theirs is made of before day and electrodes change it.
+    """One person as a doctor would describe them.
 
     Parameters
     ----------
@@ -68,7 +71,6 @@ class Person:
         Whether the lead sees the heart from behind (all waves turned over).
     ectopic : (5,) array
         Probability that a beat is of each AAMI class.
-    shapes : Shapes
     """
 
     sex: Literal["M", "F"]
@@ -82,7 +84,6 @@ class Person:
     variability: float
     inverted: bool
     ectopic: Array
-    shapes: Shapes
 
 
 def person_of(seed: int, index: int) -> Person:
@@ -98,27 +99,21 @@ def person_of(seed: int, index: int) -> Person:
     female = bool(deck.permutation(10)[index % 10] % 2)
     if group == "BBB":
         group = "LBBB" if rng.random() < 0.5 else "RBBB"
+    block = group in BLOCKS
     age = int(18 + 70 * rng.beta(1.3, 1.9))
     years = age - 45
-    block = group in ("LBBB", "RBBB")
-    qrs = 0.095 - 0.006 * female + 0.00008 * years + rng.normal(0, 0.008)
-    traits = {
-        "rr": 60 / (71 + 3 * female + rng.normal(0, 9)),
-        "pr": 0.155 - 0.004 * female + 0.00035 * years + rng.normal(0, 0.017),
-        "qrs": qrs + (0.042 if block else 0),
-        "qtc": 0.390 + 0.013 * female + 0.0002 * years + rng.normal(0, 0.017) + (0.03 if block else 0),
-        "voltage": 0.92 * (0.84 if female else 1) * np.exp(-0.003 * years + rng.normal(0, 0.32)),
-        "variability": 0.035 * np.exp(-0.012 * years + rng.normal(0, 0.3)),
-    }
-    traits = {k: float(v) for k, v in traits.items()}
     return Person(
         sex="F" if female else "M",
         age=age,
         group=group,
+        rr=60 / (71 + 3 * female + rng.normal(0, 9)),
+        pr=0.155 - 0.004 * female + 0.00035 * years + rng.normal(0, 0.017),
+        qrs=0.095 - 0.006 * female + 0.00008 * years + 0.042 * block + rng.normal(0, 0.008),
+        qtc=0.390 + 0.013 * female + 0.0002 * years + 0.03 * block + rng.normal(0, 0.017),
+        voltage=float(0.92 * (0.84 if female else 1) * np.exp(-0.003 * years + rng.normal(0, 0.32))),
+        variability=float(0.035 * np.exp(-0.012 * years + rng.normal(0, 0.3))),
         inverted=bool(rng.random() < 0.04),
         ectopic=_ectopic(rng, group),
-        shapes=_shapes(rng, group, female, years, traits["pr"], traits["qrs"], traits["qtc"], traits["voltage"]),
-        **traits,
     )
 
 
@@ -132,37 +127,20 @@ def _ectopic(rng: np.random.Generator, group: str) -> Array:
     return np.array([1 - s - v - f - q, s, v, f, q])
 
 
-def _shapes(
-    rng: np.random.Generator,
-    group: str,
-    female: bool,
-    years: int,
-    pr: float,
-    qrs: float,
-    qtc: float,
-    size: float,
-) -> Shapes:
-    normal = _normal(rng, group, female, years, pr, qrs, qtc, size)
-    early = _atrial(rng, normal)
-    ventricular = _ventricular(rng, qrs, size)
+def shapes_of(seed: int, index: int, person: Person) -> Shapes:
+    """Waves of person number `index` of the cohort `seed`."""
+    rng = np.random.default_rng(seed_of("synthetic", seed, "waves", index))
+    normal = _normal(rng, person)
+    ventricular = _ventricular(rng, person)
     fusion = {k: (normal[k] + ventricular[k]) / 2 for k in normal}
-    unknown = _unknown(rng, normal)
-    stack = {k: np.stack([c[k] for c in (normal, early, ventricular, fusion, unknown)]) for k in normal}
-    return Shapes(**stack)
+    classes = (normal, _atrial(rng, normal), ventricular, fusion, _unknown(rng, normal))
+    return Shapes(**{k: np.stack([c[k] for c in classes]) for k in normal})
 
 
-def _normal(
-    rng: np.random.Generator,
-    group: str,
-    female: bool,
-    years: int,
-    pr: float,
-    qrs: float,
-    qtc: float,
-    size: float,
-) -> dict[str, Array]:
-    """Waves of a sinus beat. `k` scales the QRS, whose onset stands 0.043 k before R."""
-    k = qrs / 0.095
+def _normal(rng: np.random.Generator, person: Person) -> dict[str, Array]:
+    """Make the waves of a sinus beat. `k` scales the QRS, whose onset stands 0.043 k before R."""
+    years, size = person.age - 45, person.voltage
+    k = person.qrs / 0.095
     axis = np.clip(np.radians(32 - 0.3 * years + rng.normal(0, 22)), np.radians(-45), np.radians(48))
     behind = axis + np.pi
     sizes = size * np.array(
@@ -176,7 +154,7 @@ def _normal(
             0.0,
         ]
     )
-    sizes[T] = 0.31 * (0.85 if female else 1) * np.exp(-0.006 * years + rng.normal(0, 0.35))
+    sizes[T] = 0.31 * (0.85 if person.sex == "F" else 1) * np.exp(-0.006 * years + rng.normal(0, 0.35))
     angles = np.array(
         [
             axis + rng.normal(0, 0.25),
@@ -196,21 +174,21 @@ def _normal(
     left, right = left * spread, right * spread * np.exp(rng.normal(0, 0.08, 7))
     at = np.array(
         [
-            -0.043 * k - pr + 2 * left[P],
+            -0.043 * k - person.pr + 2 * left[P],
             (-0.024 + rng.normal(0, 0.002)) * k,
             0.0,
             rng.choice((-1, 1)) * 0.016 * k,
             (0.026 + rng.normal(0, 0.003)) * k,
             0.11 + rng.normal(0, 0.01),
-            qtc - 0.043 * k - 2.2 * right[T],
+            person.qtc - 0.043 * k - 2.2 * right[T],
         ]
     )
-    if group == "LBBB":  # no septal Q, a notched broad R, discordant T
+    if person.group == "LBBB":  # no septal Q, a notched broad R, discordant T
         sizes[Q], sizes[N], at[N] = 0.0, 0.6 * size, 0.027 * k
         left[R], right[N] = left[R] * 1.4, right[N] * 1.4
         sizes[S] *= 0.3
         angles[N], angles[T] = axis, behind + 0.2
-    elif group == "RBBB":  # a broad late S in lead I
+    elif person.group == "RBBB":  # a broad late S in lead I
         sizes[S], at[S] = 0.42 * size, 0.036 * k
         left[S], right[S] = left[S] * 1.5, right[S] * 1.8
     dipole = sizes[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -227,12 +205,13 @@ def _atrial(rng: np.random.Generator, normal: dict[str, Array]) -> dict[str, Arr
     return beat
 
 
-def _ventricular(rng: np.random.Generator, qrs: float, size: float) -> dict[str, Array]:
+def _ventricular(rng: np.random.Generator, person: Person) -> dict[str, Array]:
     """Make a ventricular early beat: no P, a broad QRS of a shape that is the person's own, T against it."""
     wide = rng.uniform(0.95, 1.35)
     angle = rng.uniform(-0.9, 0.9) + (np.pi if rng.random() < 0.4 else 0)
-    height = max(size, 0.6) * rng.uniform(0.8, 1.35)
-    sizes = height * np.array([0, 0, 1, rng.uniform(0.1, 0.7), -rng.uniform(0, 0.35), -0.1, -rng.uniform(0.22, 0.42)])
+    height = max(person.voltage, 0.6) * rng.uniform(0.8, 1.35)
+    notch, end, recovery = rng.uniform(0.1, 0.7), rng.uniform(0, 0.35), rng.uniform(0.22, 0.42)
+    sizes = height * np.array([0, 0, 1, notch, -end, -0.1, -recovery])
     angles = angle + np.array([0, 0, 0, rng.normal(0, 0.3), rng.normal(0, 0.4), 0, rng.normal(0, 0.25)])
     return {
         "dipole": sizes[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1),

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from agile_bench.api import Array, Dataset, RecordEntry, Recording, UnusableRecord, seed_of
-from agile_bench.datasets._mcsharry import AFTER, P, Person, Shapes, T, person_of, render
+from agile_bench.datasets._mcsharry import AFTER, BLOCKS, P, Person, Shapes, T, person_of, render, shapes_of
 
 __all__ = ["Synthetic"]
 
@@ -29,6 +29,7 @@ class _Drift:
     angle: float
     """Turn of the lead vector, radians."""
     gain: float
+    """Size of everything."""
     wave: float
     """Size of P, J and T, each by itself."""
     qrs: float
@@ -51,8 +52,10 @@ class _State:
 
     shapes: Shapes
     angle: float
+    """Turn of the lead vector against the usual one, radians."""
     gain: float
     rr: float
+    """Mean RR interval, seconds."""
 
 
 class _Listing(Sequence[RecordEntry]):
@@ -124,7 +127,8 @@ class Synthetic(Dataset):
         """
         p, s, r = self._place(record)
         person = person_of(self.seed, p)
-        day = _drift(_State(person.shapes, 0.0, 1.0, person.rr), DAY, self._rng("day", p, s))
+        usual = _State(shapes_of(self.seed, p, person), 0.0, 1.0, person.rr)
+        day = _drift(usual, DAY, self._rng("day", p, s))
         rng = self._rng("record", p, s, r)
         state = _drift(day, RECORD, rng)
         n = round(self.seconds * self.fs)
@@ -138,7 +142,7 @@ class Synthetic(Dataset):
         sample = np.rint(peaks * self.fs).astype(np.int64)
         kept = (sample >= 0) & (sample < n)
         names = SYMBOLS.copy()
-        if person.group in ("LBBB", "RBBB"):
+        if person.group in BLOCKS:
             names[0] = person.group[0]
         return Recording(
             leads=("I",),

@@ -9,6 +9,8 @@ from agile_bench.nn.beats import FLAT
 
 __all__ = ["fit_lda", "log_posterior"]
 
+ALIKE = 1e-5
+"""Variation relative to the size of the features below which all beats count as one: rounding of a network."""
 RIDGE = 1e-6
 """Added to the covariance, relative to the total variance: people whose beats are all alike stay comparable."""
 DIGITS = 6
@@ -45,7 +47,8 @@ def fit_lda(x: Array, subject: Array) -> State:
         raise NotComputable("linear discriminant analysis needs at least 2 enrolled people")
     x = x.astype(np.float64)
     spread = float(x.var(axis=0).sum())
-    if spread <= FLAT**2:
+    size = float(np.square(x).sum(axis=1).mean())
+    if spread <= max(FLAT**2, ALIKE**2 * size):
         return {"coef": np.zeros((x.shape[1], people)), "intercept": np.zeros(people)}
     means = np.zeros((people, x.shape[1]))
     np.add.at(means, subject, x)

@@ -18,7 +18,7 @@ __all__ = ["History", "Inputs", "fit", "predict"]
 Inputs = tuple[Array, ...]
 """The arguments of a module's `forward`, each with one row per example."""
 
-BLOCK = 512
+BLOCK = 256
 """Rows that `predict` hands to the module at once; a constant, because bits depend on it."""
 WARM_UP = 0.15
 """Share of the steps in which the learning rate rises."""
@@ -127,11 +127,14 @@ def fit(
 def predict(module: nn.Module, inputs: Inputs, ctx: Context, block: int = BLOCK) -> Array:
     """Outputs of a module for all rows, in float32.
 
+    Every block has the same size (the last one is filled up with its first row), so that a row's output does not depend
+    on how many others there are.
+
     Parameters
     ----------
     module : torch.nn.Module
     inputs : tuple of arrays
-        Arguments of the module, n rows each.
+        Arguments of the module, n >= 1 rows each.
     ctx : Context
     block : int
         Rows at once; keep it a constant of the plugin, never a function of memory or of the number of workers.
@@ -145,10 +148,11 @@ def predict(module: nn.Module, inputs: Inputs, ctx: Context, block: int = BLOCK)
     n = len(inputs[0])
     outputs = []
     with torch.inference_mode():
-        for start in range(0, max(n, 1), block):
-            picked = _on_device(tuple(x[start : start + block] for x in inputs), device)
-            outputs.append(module(*picked).float())
-        result: Array = torch.cat(outputs).cpu().numpy()
+        for start in range(0, n, block):
+            rows = np.full(block, start)
+            rows[: n - start] = np.arange(start, min(start + block, n))
+            outputs.append(module(*_on_device(tuple(x[rows] for x in inputs), device)).float())
+        result: Array = torch.cat(outputs)[:n].cpu().numpy()
     return result
 
 

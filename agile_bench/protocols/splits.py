@@ -48,7 +48,7 @@ def within_record(table: Table) -> Rows:
     length = table.ends[table.record]
     share = np.where(length >= 60, 0.4, 0.45)
     enrol, probe = table.time < share * length, table.time > (1 - share) * length
-    long_enough = (1 - 2 * share) * length >= MIN_GUARD_SECONDS
+    long_enough = (1 - 2 * share) * length >= MIN_GUARD_SECONDS - 1e-9  # 20 s leave 2 s, but for rounding
     return np.flatnonzero(enrol & long_enough), np.flatnonzero(probe & long_enough)
 
 
@@ -188,7 +188,9 @@ def split(
         blocks.append(
             _block(table, (gallery, calibration, probe, pool_rows), group, trainers, half, fitted_on, ctx, number)
         )
-    drawn = Split(len(chosen), tuple(blocks), _fits(table, gallery, calibration, probe, chosen, half, fitted_on))
+    fits = _fits(table, (gallery, calibration, probe), chosen, half, fitted_on)
+    fits = tuple(shuffle_records(table, rows, ctx, "fit", i) for i, rows in enumerate(fits))
+    drawn = Split(len(chosen), tuple(blocks), fits)
     check(table, drawn, pool, fitted_on)
     return drawn
 
@@ -254,6 +256,15 @@ def halves(table: Table, beats_per_record: int, ctx: Context) -> Rows:
     return thin(table, rows[train], beats_per_record), thin(table, rows[~train], beats_per_record)
 
 
+def shuffle_records(table: Table, rows: Array, ctx: Context, *label: str | int) -> Array:
+    """Rows with the records in an order that says nothing, beats of a record in time order."""
+    records = ctx.rng("order", *label).permutation(np.unique(table.record[rows]))
+    place = np.empty(len(table.ends), np.int64)
+    place[records] = np.arange(len(records))
+    ordered: Array = rows[np.lexsort((table.time[rows], place[table.record[rows]]))]
+    return ordered
+
+
 def _draw(table: Table, gallery: Array, probe: Array, people: int | None, ctx: Context) -> Array:
     enough = np.bincount(table.subject[gallery], minlength=1) >= MIN_ENROL
     usable = np.intersect1d(np.flatnonzero(enough), table.subject[probe])
@@ -286,7 +297,7 @@ def _block(
         ("probe", probe, group),
         ("pool", pool, trainers),
     ):
-        placed[role] = _shuffled_records(table, mine[np.isin(table.subject[mine], who)], ctx, role, number)
+        placed[role] = shuffle_records(table, mine[np.isin(table.subject[mine], who)], ctx, role, number)
     instance = (1 - half) if fitted_on == "other-people" else np.zeros_like(half)
     return Block(
         gallery=placed["gallery"],
@@ -309,27 +320,12 @@ def _codes(people: Array, ctx: Context, role: str, number: int) -> Array:
     return codes
 
 
-def _shuffled_records(table: Table, rows: Array, ctx: Context, role: str, number: int) -> Array:
-    """Rows with the records in an order that says nothing, beats of a record in time order."""
-    records = ctx.rng("order", role, number).permutation(np.unique(table.record[rows]))
-    place = np.empty(len(table.ends), np.int64)
-    place[records] = np.arange(len(records))
-    ordered: Array = rows[np.lexsort((table.time[rows], place[table.record[rows]]))]
-    return ordered
-
-
-def _fits(
-    table: Table,
-    gallery: Array,
-    calibration: Array,
-    probe: Array,
-    chosen: Array,
-    half: Array,
-    fitted_on: str,
-) -> tuple[Array, ...]:
+def _fits(table: Table, roles: tuple[Array, ...], chosen: Array, half: Array, fitted_on: str) -> tuple[Array, ...]:
+    """Rows that fit each anonymizer instance; of the enrolled people only their gallery beats."""
     if fitted_on == "same-people":
-        return (np.sort(gallery[np.isin(table.subject[gallery], chosen)]),)
-    rows = _all_roles(gallery, calibration, probe)
+        gallery = roles[0]
+        return (gallery[np.isin(table.subject[gallery], chosen)],)
+    rows = _all_roles(*roles)
     rows = rows[np.isin(table.subject[rows], chosen)]
     return tuple(rows[half[table.subject[rows]] == f] for f in (0, 1))
 

@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 
 from agile_bench.api import (
+    BEAT_SAMPLES,
     Anonymizer,
     Array,
     Attacker,
@@ -19,7 +20,7 @@ from agile_bench.api import (
     NotComputable,
     State,
 )
-from agile_bench.contract import BrokenContract, check_array, check_state
+from agile_bench.contract import BrokenContract, check_array, check_state, freeze, only
 from agile_bench.engine.jobs.job import Cohort, Job, Result
 from agile_bench.engine.jobs.protect import ReleaseMaker
 
@@ -36,21 +37,20 @@ class Stage:
         self.split = job.arrays("split", [*names, f"{self.block}.fold", f"{self.block}.pool_fold"])
         self.attacker = cast(Attacker, job.plugins["attacker"])
         self.front_ends = [cast(FrontEnd, v) for k, v in sorted(job.plugins.items()) if k.startswith("front-end.")]
-        self._handed: list[tuple[Beats, str]] = []
+        self._handed: list[tuple[Beats, Beats, str, list[State]]] = []
 
     def beats(self, role: str, released: str | None, reads: frozenset[str], *, known: bool) -> Beats:
         """Beats of a role; `released` names the input that holds their release, None for originals."""
         subject = self.split[f"{self.block}.{role}_subject"] if known else None
+        reads = reads.union(*(f.learns | f.reads for f in self.front_ends))
         declared = reads | {"subject"} if known else reads - {"subject"}
         beats = self.cohort.hand_out(self.split[f"{self.block}.{role}"], declared, subject)
         if released is not None:
-            given = self.job.arrays(released)
-            for array in given.values():
-                array.flags.writeable = False
+            given = freeze(self.job.arrays(released))
             beats = beats.with_signal(given["signal"])
             if beats.rr_before is not None and "rr_before" in given:
                 beats = replace(beats, rr_before=given["rr_before"], rr_after=given["rr_after"])
-        self._handed.append((beats, role))
+        self._handed.append((beats, beats, role, []))
         return beats
 
     def context(self, *label: str | int) -> Context:
@@ -66,41 +66,57 @@ class Stage:
         maker = ReleaseMaker(plugin, states, self.cohort, self.job)
 
         def draw_release(beats: Beats, draw: int) -> Beats:
-            role = next((r for handed, r in self._handed if handed.signal is beats.signal), None)
-            if role not in ("pool", "gallery"):
+            known = next((h for h in self._handed if h[0].signal is beats.signal), None)
+            if known is None or known[2] not in ("pool", "gallery"):
                 raise NotComputable("only the pool or the gallery, as they were handed out, can be released again")
+            _, handed, role, front = known
             subject = self.split[f"{self.block}.{role}_subject"]
             fold = self.split[f"{self.block}.{'pool_fold' if role == 'pool' else 'fold'}"]
             rows = self.split[f"{self.block}.{role}"]
             folds = fold[subject] if len(states) > 1 else 0 * rows
             given = maker.make(rows, folds, subject, ("attacker", role, draw))
-            return beats.with_signal(given["signal"])
+            passed = self._pass(front, handed.with_signal(given["signal"]), self.job.at("attack", "front-end", draw))
+            return beats.with_signal(passed.signal)
 
         return draw_release
 
-    def through(self, states: list[State], beats: Beats, ctx: Context) -> Beats:
-        """Beats behind the front-ends."""
+    def through(self, states: list[State], beats: Beats, declared: frozenset[str], ctx: Context) -> Beats:
+        """Beats behind the front-ends as the attacker gets them; a further release of them will pass there too."""
+        passed = only(self._pass(states, beats, ctx), declared)
+        role = next((h[2] for h in self._handed if h[0].signal is beats.signal), "probe")
+        self._handed.append((passed, beats, role, states))
+        return passed
+
+    def _pass(self, states: list[State], beats: Beats, ctx: Context) -> Beats:
         for front_end, state in zip(self.front_ends, states, strict=True):
-            passed = front_end.apply(state, beats, ctx)
-            if len(passed) != len(beats):
-                raise BrokenContract("a front-end returned another number of beats")
-            beats = passed
+            beats = _behind(front_end, state, beats, ctx)
         return beats
+
+
+def _behind(front_end: FrontEnd, state: State, beats: Beats, ctx: Context) -> Beats:
+    """The beats with the signal that a front-end makes of them; it sees what it declares, and never the person."""
+    passed = front_end.apply(state, only(beats, front_end.reads - {"subject"}), ctx)
+    if not isinstance(passed, Beats):
+        raise BrokenContract(f"front-end apply returned {type(passed).__name__}, the contract says Beats")
+    signal = check_array(passed.signal, (len(beats), BEAT_SAMPLES), "the signal behind the front-end")
+    return beats.with_signal(freeze({"signal": signal.astype(np.float32, copy=False)})["signal"])
 
 
 def attacker(job: Job) -> Result:
     """Let the attacker (and its front-ends before it) learn from its pool."""
     stage = Stage(job)
-    learns = frozenset().union(stage.attacker.learns, *(f.learns for f in stage.front_ends))
     released = "pool_release" if job.inputs.get("pool_release") else None
-    pool = stage.beats("pool", released, learns, known=True)
+    pool = stage.beats("pool", released, stage.attacker.learns, known=True)
     ctx = stage.context("fit")
     arrays: dict[str, Array] = {}
+    states: list[State] = []
+    behind = pool
     for number, front_end in enumerate(stage.front_ends):
-        state = check_state(front_end.fit(pool, ctx), "front-end fit")
-        arrays |= {f"front-end.{number}/{k}": v for k, v in state.items()}
-        pool = front_end.apply(state, pool, ctx)
-    state = check_state(stage.attacker.fit(pool, ctx), "fit")
+        states.append(freeze(check_state(front_end.fit(only(behind, front_end.learns), ctx), "front-end fit")))
+        arrays |= {f"front-end.{number}/{k}": v for k, v in states[-1].items()}
+        behind = _behind(front_end, states[-1], behind, ctx)
+    given = stage.through(states, pool, stage.attacker.learns | {"subject"}, ctx)
+    state = check_state(stage.attacker.fit(given, ctx), "fit")
     return arrays | {f"attacker/{k}": v for k, v in state.items()}, {}
 
 
@@ -116,8 +132,7 @@ def scores(job: Job) -> Result:
         {k.removeprefix(f"front-end.{i}/"): v for k, v in learnt.items() if k.startswith(f"front-end.{i}/")}
         for i in range(len(stage.front_ends))
     ]
-    for array in learnt.values():
-        array.flags.writeable = False
+    freeze(learnt)
     galleries = {name: _enrol(stage, state, front, name) for name in job.spec["galleries"]}
     held_out = _probe(stage, state, front, "calibration")
     tried = {name: _score(stage, state, enrolled, held_out) for name, enrolled in galleries.items()}
@@ -133,19 +148,19 @@ def _enrol(stage: Stage, state: State, front: list[State], source: str) -> State
     released = None if source == "original" else "gallery_release"
     gallery = stage.beats("gallery", released, stage.attacker.learns, known=True)
     ctx = stage.context("enrol", source)
-    gallery = stage.through(front, gallery, ctx)
+    gallery = stage.through(front, gallery, stage.attacker.learns | {"subject"}, ctx)
     if stage.job.spec["control"] == "permuted":
         # beat by beat, so that every column is a mix of people and nobody can be recognised by honest means
         assert gallery.subject is not None
         mixed = stage.job.at("control", "permuted").rng("labels").permutation(gallery.subject)
-        gallery = replace(gallery, subject=mixed)
-    return check_state(stage.attacker.enrol(state, gallery, ctx), "enrol")
+        gallery = replace(gallery, subject=freeze({"subject": mixed})["subject"])
+    return freeze(check_state(stage.attacker.enrol(state, gallery, ctx), "enrol"))
 
 
 def _probe(stage: Stage, state: State, front: list[State], role: str) -> Beats:
     released = f"{role}_release" if stage.job.inputs.get(f"{role}_release") else None
     beats = stage.beats(role, released, stage.attacker.reads, known=False)
-    return stage.through(front, beats, stage.context("front-end", role))
+    return stage.through(front, beats, stage.attacker.reads - {"subject"}, stage.context("front-end", role))
 
 
 def _score(stage: Stage, state: State, enrolled: State, probes: Beats) -> dict[str, Array]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from agile_bench.api import NotComputable
 from agile_bench.engine.jobs.job import Cohort, Job, Result
-from agile_bench.protocols.splits import Table, halves, split, thin
+from agile_bench.protocols.splits import Table, halves, shuffle_records, split, thin
 
 
 def load_table(job: Job, cohort: Cohort) -> Table:
@@ -69,5 +69,7 @@ def use_split(job: Job) -> Result:
         train, test = (thin(table, rows[np.isin(table.record, np.asarray(side, np.int64))], most) for side in published)
         if len(train) == 0 or len(test) == 0:
             raise NotComputable("one side of the published diagnostic split has no usable record")
-    packed, meta = cohort.pack({"train": train, "test": test}, frozenset({"train", "test"}))
+    ctx = job.at("use-split")
+    sides = {"train": shuffle_records(table, train, ctx, "train"), "test": shuffle_records(table, test, ctx, "test")}
+    packed, meta = cohort.pack(sides, frozenset(sides))
     return packed, meta | {"people": len(np.unique(table.subject[test]))}
