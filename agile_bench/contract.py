@@ -29,10 +29,12 @@ def freeze(arrays: dict[str, Array]) -> dict[str, Array]:
 
 
 def only(beats: Beats, declared: frozenset[str]) -> Beats:
-    """The beats with nothing but the declared fields."""
+    """The beats with nothing but the declared fields, read-only."""
     allowed = {"signal", "record"} | {c for name in declared for c in BEAT_FIELDS[name]}
     hidden: dict[str, Any] = {f.name: None for f in fields(beats) if f.name not in allowed}
-    return replace(beats, **hidden)
+    shown = replace(beats, **hidden)
+    freeze({f.name: array for f in fields(shown) if (array := getattr(shown, f.name)) is not None})
+    return shown
 
 
 @contextmanager

@@ -113,7 +113,7 @@ class Registry:
     Parameters
     ----------
     files : sequence of PluginFile
-        Plugins given by ``--plugin``.
+        Plugins given by ``--plugin``; a broken one is refused by the first question after any name.
     """
 
     def __init__(self, files: Sequence[PluginFile] = ()) -> None:
@@ -141,6 +141,8 @@ class Registry:
                 cls = _load_outside(origin)
                 kind = _kind_of(cls)
             except BrokenPlugin as error:
+                if origin.file is not None:
+                    raise  # it was asked for by name, and must not fall back on one of ours of the same name
                 self.broken[origin.name] = str(error)
                 continue
             placed = Origin(kind, origin.name, entry=origin.entry, file=origin.file)
@@ -154,7 +156,7 @@ class Registry:
 
     @cached_property
     def broken(self) -> dict[str, str]:
-        """Outside plugins that cannot be loaded, with the reason."""
+        """Installed outside plugins that cannot be loaded, with the reason."""
         return {}
 
     def names(self, kind: str) -> list[str]:

@@ -1,6 +1,7 @@
 """The default deep attacker: a 1-D network that takes seconds on a CPU."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -78,7 +79,7 @@ class Cnn1d(Attacker):
         from agile_bench.nn.state import unpack
         from agile_bench.nn.train import predict
 
-        net = unpack(lambda: ConvClassifier.like(state, "net."), state, ctx.device, "net.")
+        net = unpack(partial(ConvClassifier.like, state, "net."), state, ctx.device, "net.")
         return predict(net.encoder, _inputs(beats.signal), ctx)
 
     def enrol(self, state: State, gallery: Beats, ctx: Context) -> State:

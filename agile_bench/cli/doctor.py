@@ -45,7 +45,7 @@ def doctor(
         typer.echo(topic)
         rows = value.items() if isinstance(value, dict) else [("", value)]
         for key, told in rows:
-            shown = ", ".join(told) if isinstance(told, list) else str(told)
+            shown = ", ".join(told) if isinstance(told, list) else "-" if told is None else str(told)
             typer.echo(f"  {key:<12} {printable(shown)}")
 
 
@@ -67,7 +67,11 @@ def _datasets(data: Path | None) -> dict[str, Any]:
     registry = Registry()
     told = {}
     for name in registry.names("dataset"):
-        dataset = registry.make("dataset", name, {})
+        try:
+            dataset = registry.make("dataset", name, {})
+        except Refusal as error:
+            told[name] = str(error)
+            continue
         assert isinstance(dataset, Dataset)
         if dataset.folder is None:
             told[name] = "made from a seed, needs no recordings"
@@ -81,9 +85,22 @@ def _datasets(data: Path | None) -> dict[str, Any]:
 def _completeness(dataset: Dataset, root: Path) -> str:
     try:
         entries = dataset.records(root)
+        files = [sum(1 for f in dataset.files(root, e.record) if f.is_file() and f.stat().st_size) for e in entries]
     except Refusal as error:
         return str(error)
-    absent = sum(1 for e in entries if not all(p.is_file() for p in dataset.files(root, e.record)))
+    except Exception as error:  # noqa: BLE001 - somebody's loader is at fault, and the other topics still matter
+        return f"its listing fails: {type(error).__name__}: {error}"
     of = f" of {dataset.expected_records}" if dataset.expected_records else ""
-    lacking = f", {absent} with a file missing" if absent else ""
-    return f"{len(entries)}{of} records, {len({e.subject for e in entries})} people{lacking}"
+    told = f"{len(entries)}{of} records, {len({e.subject for e in entries})} people"
+    if absent := sum(1 for count in files if count < max(files)):
+        told += f", {absent} with a file missing or empty"
+    return told + _fullest(dataset, root, entries[files.index(max(files))].record)
+
+
+def _fullest(dataset: Dataset, root: Path, record: str) -> str:
+    """Why even the record that has the most files cannot be read; empty where it can."""
+    try:
+        dataset.read(root, record)
+    except Exception as error:  # noqa: BLE001 - as above
+        return f", none readable ({record}: {error})"
+    return ""

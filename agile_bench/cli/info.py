@@ -29,6 +29,8 @@ def info(
     if not kinds and name in suite_names():
         typer.echo(to_toml(load_suite(name)), nl=False)
         return
+    if not kinds and name in registry.broken:
+        raise Refusal(registry.broken[name])
     if not kinds:
         every = sorted({n for kind in KINDS for n in registry.names(kind)} | set(suite_names()))
         raise Refusal(unknown("plugin", name, every))
@@ -90,7 +92,7 @@ def _allowed(field: Any) -> str:
 
 
 def _print(entry: dict[str, Any]) -> None:
-    typer.echo(f"{entry['name']} ({entry['kind']}, {printable(entry['where'])})\n")
+    typer.echo(f"{printable(entry['name'])} ({entry['kind']}, {printable(entry['where'])})\n")
     typer.echo("\n".join(f"  {printable(line)}".rstrip() for line in entry["text"].splitlines()))
     typer.echo("")
     for key, value in entry["facts"].items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -11,6 +11,9 @@ from agile_bench import __version__
 from agile_bench.api import Refusal
 from agile_bench.cli import doctor, info, list_, run
 from agile_bench.cli.text import stderr
+
+UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
+"""What a wrong command line raises: click's class or typer's copy of it, by the version of typer."""
 
 app = typer.Typer(
     name="agile-bench",
@@ -46,12 +49,28 @@ app.command("doctor", rich_help_panel="Start here")(doctor.doctor)
 def entry() -> None:
     """Run the program; a user's mistake is one line and exit status 2, never a traceback."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(error.format_message(), err=True)
+        else:
+            stderr(_usage(error))
+        sys.exit(2)
     except Refusal as error:
         stderr(str(error))
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+
+
+def _usage(error: typer.BadParameter) -> str:
+    """One line for a wrong command line: what is wrong, and where to read what is allowed."""
+    text = error.format_message().rstrip(".") + "."
+    if error.ctx is None:
+        return text
+    verbs = getattr(error.ctx.command, "commands", None)
+    allowed = f" Verbs: {', '.join(verbs)}." if verbs else ""
+    return f"{text}{allowed} See {error.ctx.command_path} --help."

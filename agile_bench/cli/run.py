@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agile_bench.api import Refusal
-from agile_bench.cli.text import stderr
+from agile_bench.cli.text import printable, stderr
 from agile_bench.registry import PluginFile, Registry
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from agile_bench.engine.store import Store
 
 Many = list[str] | None
+
+LOG_WIDTH = 120
+"""Columns of the tables where the output is no terminal."""
 
 
 def run(
@@ -57,6 +62,8 @@ def run(
     from agile_bench.engine.store import Store, default_place
     from agile_bench.engine.suite import load_suite, override
 
+    if as_json and not dry_run:
+        raise Refusal("--json goes with --dry-run; the figures of a run are in its folder, results.parquet")
     asked = override(
         load_suite(suite),
         datasets=dataset or (),
@@ -77,7 +84,8 @@ def run(
         return
     from agile_bench.cli.live import Live
 
-    folder = out or Path("runs") / asked.name
+    folder = out or Path("runs") / _folder_name(asked.name)
+    _check_writable(folder)
     with Live(plan, absent) as live:
         outcome = carry_out(
             plan,
@@ -99,12 +107,30 @@ def run(
 def _check_device(device: str) -> None:
     if device == "cpu":
         return
-    if device.partition(":")[0] != "cuda":
+    match = re.fullmatch(r"cuda(?::(\d+))?", device, re.ASCII)
+    if match is None:
         raise Refusal(f"--device {device!r}: allowed are cpu, cuda and cuda:N")
     import torch
 
-    if not torch.cuda.is_available():
-        raise Refusal(f"--device {device!r}: torch finds no CUDA device here; allowed: cpu")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    allowed = ", ".join(["cpu", *(f"cuda:{i}" for i in range(count))])
+    if int(match[1] or 0) >= count:
+        raise Refusal(f"--device {device!r}: torch finds {count} CUDA devices here; allowed: {allowed}")
+
+
+def _folder_name(suite: str) -> str:
+    """The suite's name as that of a folder: a name from a file must not lead out of ``runs``."""
+    return re.sub(r"[^\w.-]", "_", suite).lstrip(".") or "suite"
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse a run folder before anything is computed for it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Refusal(f"--out {folder}: {error.strerror}; name a folder that can be written") from None
 
 
 def _show_plan(plan: Plan, absent: set[str], as_json: bool) -> None:
@@ -123,7 +149,7 @@ def _show_plan(plan: Plan, absent: set[str], as_json: bool) -> None:
         return
     method_cells = sum(1 for c in plan.cells if c.axes["role"] != "control")
     typer.echo(
-        f"{plan.suite.name}: {method_cells} cells and {len(plan.cells) - method_cells} controls on "
+        f"{printable(plan.suite.name)}: {method_cells} cells and {len(plan.cells) - method_cells} controls on "
         f"{len(plan.tasks)} artefacts, {len(plan.tasks) - len(absent)} in the store, {len(absent)} to compute"
     )
     counts: dict[str, list[int]] = {}
@@ -152,7 +178,6 @@ def _report(plan: Plan, store: Store, outcome: Outcome, folder: Path) -> None:
         stderr(f"skipped {line}")
     found = load(folder)
     write_text(found, folder)
-    console = Console()
-    print_run(found, console)
+    print_run(found, Console())
     done = f"{outcome.computed} artefacts computed, {outcome.cached} taken from the store"
-    console.print(f"{done}. Results: {folder}", markup=False, highlight=False)
+    typer.echo(f"{done}. Results: {printable(str(folder))}")

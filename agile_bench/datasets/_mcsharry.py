@@ -121,9 +121,9 @@ def _ectopic(rng: np.random.Generator, group: str) -> Array:
     """Probabilities (5,) of the AAMI classes; every heart skips once in a while."""
     s, v, f, q = 0.003, 0.003, 0.001, 0.003
     if group == "PAC":
-        s = rng.uniform(0.14, 0.24)
+        s = rng.uniform(0.12, 0.2)
     elif group == "PVC":
-        v, f = rng.uniform(0.14, 0.24), 0.02
+        v, f = rng.uniform(0.12, 0.2), 0.02
     return np.array([1 - s - v - f - q, s, v, f, q])
 
 
@@ -154,7 +154,7 @@ def _normal(rng: np.random.Generator, person: Person) -> dict[str, Array]:
             0.0,
         ]
     )
-    sizes[T] = 0.31 * (0.85 if person.sex == "F" else 1) * np.exp(-0.006 * years + rng.normal(0, 0.35))
+    sizes[T] = 0.31 * (0.85 if person.sex == "F" else 1) * np.exp(-0.009 * years + rng.normal(0, 0.35))
     angles = np.array(
         [
             axis + rng.normal(0, 0.25),

@@ -141,9 +141,9 @@ def read_annotations(root: Path, record: str, n_samples: int) -> tuple[Array, Ar
     import wfdb
 
     path = root / f"{record}.atr"
-    if not path.is_file():
-        raise UnusableRecord("no annotations", f"{path.name} is missing")
     _check_inside(root, path)
+    if not path.is_file() or path.stat().st_size == 0:
+        raise UnusableRecord("no annotations", f"{path.name} is missing or empty")
     try:
         found: Any = wfdb.rdann(str((root / record).absolute()), "atr")
         sample, symbol = np.asarray(found.sample, np.int64), np.asarray(found.symbol, np.str_)
@@ -199,8 +199,8 @@ def _check_header(header: Any, name: str) -> int:
         raise ValueError("it states no samples, signals or sampling rate, or has several segments")
     if {len(header.sig_name), len(header.fmt), len(header.file_name)} != {header.n_sig}:
         raise ValueError(f"it announces {header.n_sig} signals and describes {len(header.sig_name)}")
-    if any(not np.isfinite(gain) or gain == 0 for gain in header.adc_gain):
-        raise ValueError("a gain is 0 or no number")
+    if not np.isfinite(header.adc_gain).all():
+        raise ValueError("a gain is no finite number")
     plain = all(
         file == f"{name}.dat" and form in _FORMATS and frame == 1 and not offset and unit == "mV"
         for file, form, frame, offset, unit in zip(

@@ -33,7 +33,7 @@ class Ecgiddb(Dataset):
     expected_records: ClassVar[int | None] = 310
     protocols: ClassVar[tuple[str, ...]] = ("within-record", "same-day", "cross-day", "all-but-last")
 
-    lead: str = Field("ECG I", description="name of the lead to use: 'ECG I' (raw) or 'ECG I filtered'")
+    lead: str = Field(default="ECG I", description="name of the lead to use: 'ECG I' (raw) or 'ECG I filtered'")
 
     def records(self, root: Path | None) -> Sequence[RecordEntry]:
         """All records, a person's in order of date; raises `Refusal` where the folder is missing or wrong."""

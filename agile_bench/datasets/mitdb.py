@@ -46,7 +46,7 @@ class Mitdb(Dataset):
     protocols: ClassVar[tuple[str, ...]] = ("within-record",)
     labelled: ClassVar[bool] = True
 
-    lead: str = Field("MLII", description="name of the lead to use: MLII, V1, V2, V4 or V5")
+    lead: str = Field(default="MLII", description="name of the lead to use: MLII, V1, V2, V4 or V5")
 
     def records(self, root: Path | None) -> Sequence[RecordEntry]:
         """All records; raises `Refusal` where the folder is missing or RECORDS leads out of it."""

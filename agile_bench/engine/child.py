@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from agile_bench.api import Plugin
+from agile_bench.contract import untouched_randomness
 from agile_bench.engine.artefacts import MODULES
 from agile_bench.engine.failure import from_exception
 from agile_bench.engine.jobs.job import Job
@@ -74,7 +75,9 @@ class Worker:
                 root=Path(message["root"]) if message["root"] else None,
             )
             kind = message["parts"]["kind"]
-            arrays, meta = getattr(importlib.import_module(MODULES[kind]), FUNCTIONS[kind])(job)
+            make = getattr(importlib.import_module(MODULES[kind]), FUNCTIONS[kind])
+            with untouched_randomness():
+                arrays, meta = make(job)
             seconds = time.perf_counter() - start
             store.write(message["address"], message["parts"], arrays, meta, seconds)
         except TornArtefact as error:

@@ -13,18 +13,19 @@ import queue
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from agile_bench.api import Refusal
-from agile_bench.engine.artefacts import Task
+from agile_bench.engine.artefacts import MODULES, Task
 from agile_bench.engine.failure import Failure, because_of, from_exit
 from agile_bench.engine.plan import Plan
 from agile_bench.engine.store import Store
-from agile_bench.registry import PluginFile
+from agile_bench.registry import PluginFile, Registry
 
 ONE_THREAD = {
     name: "1"
@@ -108,15 +109,17 @@ def kill_children() -> None:
         _children.discard(child)
 
 
-def describe(store: str) -> dict[str, Any]:
-    """What a remote end must agree on: the store folder and the source of this package."""
-    from agile_bench.engine.keys import source_of_module
+def describe(store: str, plugins: list[tuple[str, str]], device: str) -> dict[str, Any]:
+    """What a remote end must agree on: the store folder, and the source and libraries of all that will compute."""
+    from agile_bench.engine.keys import address, source_of_module, source_of_plugin
 
     token = Path(store) / "token"
-    return {
-        "store": token.read_text() if token.is_file() else None,
-        "source": source_of_module("agile_bench.engine.child", "cpu")["files"],
-    }
+    registry = Registry()
+    sources: dict[str, Any] = {m: source_of_module(m, device) for m in ("agile_bench.engine.child", *MODULES.values())}
+    for kind, name in plugins:
+        there = name in registry.names(kind)
+        sources[f"{kind} {name}"] = source_of_plugin(registry.origin(kind, name), device) if there else None
+    return {"store": token.read_text() if token.is_file() else None, "source": address(sources)}
 
 
 # -- the main process --------------------------------------------------------------------------------------------------
@@ -197,18 +200,24 @@ class Executor:
         On Ctrl-C the children are killed, `on_interrupt` is called and the process ends with status 130: winding
         Dask down would take longer than a person waits.
         """
-        with dask_client(workers, scheduler) as client:
-            if scheduler is not None:
-                self._agree(client, scheduler)
-            client.subscribe_topic(TOPIC, lambda event: self._queue.put(("progress", event[1])))
-            try:
-                self._loop(client, missing, max(1, sum(client.nthreads().values())))
-            except KeyboardInterrupt:
-                self._kill(client, scheduler)
-                on_interrupt()
-                os._exit(130)
-            finally:
-                self._kill(client, scheduler)
+        try:
+            with dask_client(workers, scheduler) as client:
+                if scheduler is not None:
+                    self._agree(client, scheduler)
+                client.subscribe_topic(TOPIC, lambda event: self._queue.put(("progress", event[1])))
+                try:
+                    self._loop(client, missing, max(1, sum(client.nthreads().values())))
+                except KeyboardInterrupt:
+                    self._stop(client, scheduler, on_interrupt)
+                finally:
+                    self._kill(client, scheduler)
+        except KeyboardInterrupt:  # while the cluster was starting or closing
+            self._stop(None, None, on_interrupt)
+
+    def _stop(self, client: Any, scheduler: str | None, on_interrupt: Callable[[], None]) -> NoReturn:
+        self._kill(client, scheduler)
+        on_interrupt()
+        os._exit(130)
 
     @staticmethod
     def _kill(client: Any, scheduler: str | None) -> None:
@@ -221,17 +230,22 @@ class Executor:
         token = self.store.root / "token"
         if not token.exists():
             token.write_text(os.urandom(8).hex())
-        here = describe(str(self.store.root))
+        sent = {f["name"] for f in self.files}
+        uses = {(u.kind, u.name) for task in self.plan.tasks.values() for u in task.uses.values()}
+        asked = (str(self.store.root), sorted(use for use in uses if use[1] not in sent), self.device)
+        here = describe(*asked)
         try:
-            there = {"the scheduler": client.run_on_scheduler(describe, str(self.store.root))}
-            there |= client.run(describe, str(self.store.root))
+            there = {"the scheduler": client.run_on_scheduler(describe, *asked)}
+            there |= client.run(describe, *asked)
         except Exception as error:  # noqa: BLE001 - a cluster without this package fails in its own ways
             raise Refusal(f"--scheduler {scheduler}: agile-bench cannot be imported there ({error})") from None
         for name, found in there.items():
             if found["store"] != here["store"]:
                 raise Refusal(f"--scheduler {scheduler}: {name} does not see the store {self.store.root}")
             if found["source"] != here["source"]:
-                raise Refusal(f"--scheduler {scheduler}: {name} has another version of agile-bench")
+                raise Refusal(
+                    f"--scheduler {scheduler}: {name} has another version of agile-bench, a plugin or a library"
+                )
 
     def _loop(self, client: Any, missing: set[str], slots: int) -> None:
         waiting = {a: {i for inputs in self.plan.tasks[a].inputs.values() for i in inputs} & missing for a in missing}
@@ -248,10 +262,18 @@ class Executor:
                 self.on_event(Event("progress", payload["address"], *payload["progress"]))
                 continue
             del running[payload["address"]]
-            self._settle(payload["address"], payload["answer"], waiting)
+            self._settle(payload["address"], payload["answer"], waiting, set(running))
 
     def _submit(self, client: Any, task: Task) -> Any:
-        message = {
+        # The key is new each time: Dask must neither answer from memory nor mix runs that share a cluster.
+        key = f"{task.kind}-{task.address[:16]}-{uuid.uuid4().hex}"
+        future = client.submit(compute, self.message(task), key=key, pure=False, retries=0)
+        future.add_done_callback(lambda f: self._queue.put(("answer", self._answer(task, f))))
+        return future
+
+    def message(self, task: Task) -> dict[str, Any]:
+        """The job of making an artefact, as plain values."""
+        return {
             "address": task.address,
             "parts": task.parts,
             "inputs": task.inputs,
@@ -261,10 +283,6 @@ class Executor:
             "device": self.device,
             "files": self.files,
         }
-        attempt = self._torn.get(task.address, 0)
-        future = client.submit(compute, message, key=f"{task.kind}-{task.address}-{attempt}", pure=False, retries=0)
-        future.add_done_callback(lambda f: self._queue.put(("answer", self._answer(task, f))))
-        return future
 
     @staticmethod
     def _answer(task: Task, future: Any) -> dict[str, Any]:
@@ -274,13 +292,10 @@ class Executor:
             failure = Failure(task.kind, "", f"the cluster lost it: {type(error).__name__}: {error}")
             return {"address": task.address, "answer": {"failed": failure.to_json()}}
 
-    def _settle(self, address: str, answer: dict[str, Any], waiting: dict[str, set[str]]) -> None:
+    def _settle(self, address: str, answer: dict[str, Any], waiting: dict[str, set[str]], running: set[str]) -> None:
         if "torn" in answer and self._torn.get(address, 0) < TORN_RETRIES:
-            torn = answer["torn"]
             self._torn[address] = self._torn.get(address, 0) + 1
-            self.store.discard(torn)
-            waiting[address] = {torn}
-            waiting.setdefault(torn, set())
+            waiting[address] = self._again(answer["torn"], waiting, running)
             return
         if "done" in answer:
             self.computed[address] = answer["done"]
@@ -294,6 +309,16 @@ class Executor:
             "reason": "an input is torn again and again",
         }
         self._fail(address, Failure(**given), waiting)
+
+    def _again(self, torn: str, waiting: dict[str, set[str]], running: set[str]) -> set[str]:
+        """What has to be waited for when an input turned out to be torn; several jobs may report the same one."""
+        if torn in running or torn in waiting:
+            return {torn}
+        if self.store.stands(torn):
+            return set()  # it was made again in the meantime
+        self.store.discard(torn)
+        waiting[torn] = set()
+        return {torn}
 
     def _fail(self, address: str, failure: Failure, waiting: dict[str, set[str]]) -> None:
         self.failures[address] = failure

@@ -48,7 +48,8 @@ def from_exception(error: BaseException, stage: str, plugin: str) -> Failure:
     if isinstance(error, NotComputable):
         return Failure(stage, plugin, str(error), status="not-computable")
     text = "".join(traceback.format_exception(error))
-    return Failure(stage, plugin, f"{type(error).__name__}: {error}".splitlines()[0], relative_paths(text))
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return Failure(stage, plugin, relative_paths(reason), relative_paths(text))
 
 
 def relative_paths(text: str) -> str:
@@ -68,7 +69,7 @@ def relative_paths(text: str) -> str:
 def from_exit(code: int, stage: str, plugin: str) -> Failure:
     """The failure of a child process that ended in the middle of a job."""
     if code < 0:
-        name = signal.Signals(-code).name
+        name = {int(s): s.name for s in signal.Signals}.get(-code, f"signal {-code}")
         hint = " (out of memory?)" if name == "SIGKILL" else ""
         return Failure(stage, plugin, f"its process was killed by {name}{hint}")
     return Failure(stage, plugin, f"its process exited with status {code}")

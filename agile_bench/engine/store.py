@@ -62,8 +62,12 @@ class Store:
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             (self.root / "tmp").mkdir(exist_ok=True)
+            writable = os.access(self.root, os.W_OK) and os.access(self.root / "tmp", os.W_OK)
+            reason = "" if writable else "it is read-only"
         except OSError as error:
-            raise Refusal(f"store {root}: {error.strerror}; name a folder that can be written with --store") from None
+            reason = error.strerror or str(error)
+        if reason:
+            raise Refusal(f"store {root}: {reason}; name a folder that can be written with --store")
 
     def folder(self, address: str) -> Path:
         """Where an artefact stands or would stand."""
@@ -88,16 +92,17 @@ class Store:
         """
         folder = self.folder(address)
         try:
-            manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_bytes())
-            stated = manifest.pop("self")
-            if sha256(canonical_json(manifest).encode()).hexdigest() != stated:
+            text = (folder / "manifest.json").read_bytes()
+            manifest: dict[str, Any] = json.loads(text)
+            manifest.pop("self")
+            if _manifest_text(manifest) != text:
                 raise TornArtefact(address, "its manifest was altered")
             if address_of(manifest["parts"]) != address:
                 raise TornArtefact(address, "its manifest belongs to another address")
             for name, digest in manifest["files"].items():
                 if file_digest(folder / name) != digest:
                     raise TornArtefact(address, f"{name} was altered")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise TornArtefact(address, f"{type(error).__name__}") from None
         return manifest
 
@@ -152,8 +157,7 @@ class Store:
             "files": {name: sha256(content).hexdigest() for name, content in texts.items()},
             "seconds": round(float(seconds), 3),
         }
-        manifest["self"] = sha256(canonical_json(manifest).encode()).hexdigest()
-        _write_synced(tmp / "manifest.json", json.dumps(manifest, sort_keys=True, indent=1).encode())
+        _write_synced(tmp / "manifest.json", _manifest_text(manifest))
 
     def _place(self, tmp: Path, address: str) -> None:
         target = self.folder(address)
@@ -206,6 +210,12 @@ class Store:
         except (OSError, ValueError) as error:
             raise TornArtefact(address, type(error).__name__) from None
         return meta
+
+
+def _manifest_text(manifest: dict[str, Any]) -> bytes:
+    """The manifest as it is written, its own digest in it."""
+    whole = manifest | {"self": sha256(canonical_json(manifest).encode()).hexdigest()}
+    return json.dumps(whole, sort_keys=True, indent=1).encode()
 
 
 def _contiguous(array: Array) -> Array:

@@ -48,16 +48,21 @@ class PluginAsk(Frozen):
             If the form is wrong.
         """
         name, _, rest = text.partition(":")
-        settings: dict[str, Any] = {}
-        for pair in filter(None, rest.split(",")):
-            key, equals, value = pair.partition("=")
-            if not equals:
-                raise Refusal(f"{text!r}: expected NAME or NAME:KEY=VALUE,KEY=VALUE")
-            try:
-                settings[key.strip()] = tomllib.loads(f"v = {value}")["v"]
-            except tomllib.TOMLDecodeError:
-                settings[key.strip()] = value.strip()
+        try:
+            settings = tomllib.loads(f"v = {{{rest}}}")["v"]
+        except tomllib.TOMLDecodeError:  # words without quotes, the usual case
+            settings = dict(_setting(text, pair) for pair in filter(None, rest.split(",")))
         return cls(name=name.strip(), settings=settings)
+
+
+def _setting(text: str, pair: str) -> tuple[str, Any]:
+    key, equals, value = pair.partition("=")
+    if not equals:
+        raise Refusal(f"{text!r}: expected NAME or NAME:KEY=VALUE,KEY=VALUE")
+    try:
+        return key.strip(), tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
 
 
 class DatasetAsk(Frozen):
@@ -188,7 +193,7 @@ def override(
         changes["datasets"] = tuple(ask for text in datasets for ask in _asks(suite, PluginAsk.parse(text)))
     if subjects:
         rows = changes.get("datasets", suite.datasets)
-        changes["datasets"] = tuple(ask.model_copy(update={"subjects": tuple(subjects)}) for ask in rows)
+        changes["datasets"] = tuple(ask.model_dump() | {"subjects": tuple(subjects)} for ask in rows)
     if seeds:
         changes["seeds"] = tuple(seeds)
     return parse_suite(suite.model_dump() | changes)
@@ -226,4 +231,4 @@ def _value(value: Any) -> str:
 def _escaped(character: str) -> str:
     if character in '"\\':
         return f"\\{character}"
-    return character if character.isprintable() else f"\\u{ord(character):04x}"
+    return character if character.isprintable() else f"\\U{ord(character):08x}"

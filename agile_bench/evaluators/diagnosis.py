@@ -1,6 +1,8 @@
-"""Can a beat still be diagnosed? A network trained on originals reads the releases."""
+"""Can a beat still be diagnosed? Networks trained on originals read the releases."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -21,6 +23,7 @@ LEAST_MV = 0.05
 class Diagnosis(Evaluator):
     """AAMI beat classes from a beat, its difference to the record's median beat, and its RR intervals.
 
+    Several small networks answer together: larger ones learn the training records by heart, and a single one varies.
     Beats of unknown class and of class Q are not learnt. Train on about 60 evenly spaced beats of each record and up
     to 20 of each rarer class beside them; `prior` then undoes what this makes of the class shares.
     """
@@ -32,6 +35,7 @@ class Diagnosis(Evaluator):
     needs_labels: ClassVar[bool] = True
 
     epochs: int = Field(20, ge=1, le=1000, description="passes over the training beats")
+    networks: int = Field(3, ge=1, le=100, description="networks whose logits are averaged")
     prior: tuple[float, float, float, float] = Field(
         (0.80, 0.05, 0.12, 0.03),
         description="shares of N, S, V and F that the answers are weighed for; between those of recordings, which "
@@ -39,13 +43,28 @@ class Diagnosis(Evaluator):
     )
 
     def fit(self, train: Beats, ctx: Context) -> State:
-        """Weights of the network.
+        """Weights of network i under ``i.``.
 
         Raises
         ------
         NotComputable
             If the beats show fewer than two of the classes N, S, V and F.
         """
+        assert train.label is not None  # declared in `learns`
+        used = (train.label != UNKNOWN) & (train.label != Q)
+        target = train.label[used].astype(np.int64)
+        if len(np.unique(target)) < 2:
+            raise NotComputable("training beats show fewer than 2 of the classes N, S, V and F")
+        # Features of the whole record first: the median beat and RR interval do not depend on which labels are known.
+        inputs = tuple(x[used] for x in _inputs(train))
+        state: State = {}
+        for number in range(self.networks):
+            state |= self._train(inputs, target, ctx, number)
+            state[f"{number}.head.bias"] += self._correction(target)
+        return state
+
+    def _train(self, inputs: tuple[Array, ...], target: Array, ctx: Context, number: int) -> State:
+        """Weights of one network."""
         from torch.nn import CrossEntropyLoss
 
         from agile_bench.nn.conv1d import ConvClassifier, ConvEncoder
@@ -53,21 +72,25 @@ class Diagnosis(Evaluator):
         from agile_bench.nn.state import pack
         from agile_bench.nn.train import fit
 
-        assert train.label is not None  # declared in `learns`
-        used = (train.label != UNKNOWN) & (train.label != Q)
-        target = train.label[used].astype(np.int64)
-        if len(np.unique(target)) < 2:
-            raise NotComputable("training beats show fewer than 2 of the classes N, S, V and F")
-        with seeded(ctx, "init"):
-            encoder = ConvEncoder(2, (8, 16, 16), size=32, extra=4, dropout=0.3)
-            net = ConvClassifier(encoder, len(AAMI))
-        # Features of the whole record first: the median beat and RR interval do not depend on which labels are known.
-        inputs = tuple(x[used] for x in _inputs(train))
-        fit(net, CrossEntropyLoss(), inputs, target, ctx, epochs=self.epochs, batch=64, lr=3e-3, weight_decay=0.05,
-            augment=_augmented)  # fmt: skip
-        state = pack(net)
-        state["head.bias"] = state["head.bias"] + self._correction(target)
-        return state
+        def report(done: int, total: int) -> None:
+            ctx.progress(number * total + done, self.networks * total)
+
+        mine = replace(ctx, label=(*ctx.label, "network", number), report=report)
+        with seeded(mine, "init"):
+            net = ConvClassifier(ConvEncoder(2, (8, 16, 16), size=32, extra=4, dropout=0.3), len(AAMI))
+        fit(
+            net,
+            CrossEntropyLoss(),
+            inputs,
+            target,
+            mine,
+            epochs=self.epochs,
+            batch=64,
+            lr=3e-3,
+            weight_decay=0.05,
+            augment=_augmented,
+        )
+        return pack(net, f"{number}.")
 
     def evaluate(self, state: State, original: Beats, released: Beats, ctx: Context) -> dict[str, Array]:
         """Logits over the AAMI classes, (n, 5)."""
@@ -75,8 +98,12 @@ class Diagnosis(Evaluator):
         from agile_bench.nn.state import unpack
         from agile_bench.nn.train import predict
 
-        net = unpack(lambda: ConvClassifier.like(state), state, ctx.device)
-        return {"diagnosis": predict(net, _inputs(released), ctx)}
+        inputs = _inputs(released)
+        total = np.zeros((len(released), len(AAMI)))
+        for prefix in (f"{number}." for number in range(self.networks)):
+            net = unpack(partial(ConvClassifier.like, state, prefix), state, ctx.device, prefix)
+            total += predict(net, inputs, ctx)
+        return {"diagnosis": total / self.networks}
 
     def _correction(self, target: Array) -> Array:
         """What turns the training beats' class shares into the prior's, in logits; 0 for classes not trained."""

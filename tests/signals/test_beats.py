@@ -64,7 +64,7 @@ def test_a_beat_dropped_at_the_edge_still_bounds_an_interval():
 
 @pytest.mark.parametrize("how", ["nan", "flat", "wild", "skip"])
 def test_no_beat_or_interval_crosses_what_cannot_be_used(how):
-    made, beats = recording()
+    made, _ = recording()
     x, start, stop = made.signal.copy(), 3600, 4320
     if how == "skip":
         made = replace(made, skip=((start, stop),))
@@ -110,7 +110,7 @@ def test_without_reference_no_beat_has_a_label():
 
 
 def test_cutting_does_not_depend_on_the_reference_annotations():
-    made, beats = recording()
+    made, _ = recording()
     noted = replace(made, rpeaks=np.array([100, 200]), symbols=np.array(["N", "V"]))
     assert np.array_equal(cut(made, "II").signal, cut(noted, "II").signal)
 
