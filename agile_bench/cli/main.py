@@ -51,10 +51,8 @@ def entry() -> None:
     try:
         sys.exit(app(standalone_mode=False))
     except UsageError as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
-            typer.echo(error.format_message(), err=True)
-        else:
-            stderr(_usage(error))
+        if text := error.format_message():  # empty where the help was shown instead
+            stderr(_usage(text, error))
         sys.exit(2)
     except Refusal as error:
         stderr(str(error))
@@ -66,9 +64,9 @@ def entry() -> None:
         sys.exit(1)
 
 
-def _usage(error: typer.BadParameter) -> str:
+def _usage(text: str, error: typer.BadParameter) -> str:
     """One line for a wrong command line: what is wrong, and where to read what is allowed."""
-    text = error.format_message().rstrip(".") + "."
+    text += "" if text.endswith((".", "?")) else "."
     if error.ctx is None:
         return text
     verbs = getattr(error.ctx.command, "commands", None)

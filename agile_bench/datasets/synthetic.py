@@ -41,7 +41,7 @@ class _Drift:
 
 
 DAY = _Drift(angle=0.13, gain=0.07, wave=0.13, qrs=0.06, shift=0.005, rate=0.09)
-RECORD = _Drift(angle=0.028, gain=0.015, wave=0.035, qrs=0.017, shift=0.0016, rate=0.04)
+RECORD = _Drift(angle=0.021, gain=0.011, wave=0.026, qrs=0.013, shift=0.0012, rate=0.04)
 TAIL = 0.45
 """Standard deviation (log) of how much one day or record drifts: most little, a few a lot."""
 

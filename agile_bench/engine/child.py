@@ -83,7 +83,9 @@ class Worker:
         except TornArtefact as error:
             return {"torn": error.address}
         except Exception as error:  # noqa: BLE001 - whatever a plugin raises is the cell's reason
-            return {"failed": from_exception(error, message["parts"]["kind"], plugin).to_json()}
+            private = [entry[1] for entry in message["parts"]["spec"].get("entries", ())]
+            private += [message["root"]] if message["root"] else []
+            return {"failed": from_exception(error, message["parts"]["kind"], plugin, private).to_json()}
         return {"done": time.perf_counter() - start}
 
     def plugins(self, message: dict[str, Any]) -> dict[str, Plugin]:

@@ -65,7 +65,7 @@ def _child() -> subprocess.Popen[str]:
     child: subprocess.Popen[str] | None = getattr(_mine, "child", None)
     if child is None or child.poll() is not None:
         child = subprocess.Popen(
-            [sys.executable, "-m", "agile_bench.engine.child"],
+            [sys.executable, "-P", "-m", "agile_bench.engine.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sysconfig
 import traceback
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -43,13 +44,18 @@ class Failure:
         return asdict(self)
 
 
-def from_exception(error: BaseException, stage: str, plugin: str) -> Failure:
-    """The failure that an exception is."""
+def from_exception(error: BaseException, stage: str, plugin: str, private: Sequence[str] = ()) -> Failure:
+    """The failure that an exception is; words in `private` (record names, folders of recordings) are blotted out."""
+
+    def clean(text: str) -> str:
+        for word in sorted(private, key=len, reverse=True):
+            text = text.replace(word, "...")
+        return relative_paths(text)
+
     if isinstance(error, NotComputable):
-        return Failure(stage, plugin, str(error), status="not-computable")
-    text = "".join(traceback.format_exception(error))
+        return Failure(stage, plugin, clean(str(error)), status="not-computable")
     reason = f"{type(error).__name__}: {error}".splitlines()[0]
-    return Failure(stage, plugin, relative_paths(reason), relative_paths(text))
+    return Failure(stage, plugin, clean(reason), clean("".join(traceback.format_exception(error))))
 
 
 def relative_paths(text: str) -> str:

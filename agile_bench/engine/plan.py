@@ -34,6 +34,8 @@ class Cell:
 
     measures: str
     axes: dict[str, Any]
+    guessed: bool = False
+    """Whether its attacker only marks the floor: exempt from controls, never the strongest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,14 @@ class _Planner:
             use = self.use("dataset", ask)
             assert isinstance(use.plugin, Dataset)
             root = self.root(ask.name, use.plugin)
-            entries = use.plugin.records(root)
-            self.sources[key] = Source(use, root, entries, list(self.shards(use, root, entries)))
+            try:
+                entries = use.plugin.records(root)
+                self.sources[key] = Source(use, root, entries, list(self.shards(use, root, entries)))
+            except Refusal:
+                raise
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+                raise Refusal(f"dataset {ask.name!r}: its records cannot be listed ({reason})") from error
         return self.sources[key]
 
     def root(self, name: str, dataset: Dataset) -> Path | None:
@@ -210,8 +218,8 @@ class _Planner:
             "fitted_on": self.suite.fitted_on,
         }
 
-    def cell(self, measures: str, axes: dict[str, Any]) -> None:
-        found = Cell(measures, {"cohort": "all", "subjects": 0} | axes)
+    def cell(self, measures: str, axes: dict[str, Any], *, guessed: bool = False) -> None:
+        found = Cell(measures, {"cohort": "all", "subjects": 0} | axes, guessed)
         if found not in self.cells:
             self.cells.append(found)
 
@@ -256,13 +264,17 @@ class _Attack:
             ("permuted", self.scores("unprotected", None, 0, "permuted")),
         ):
             more = {"role": "control", "reason": control, "knowledge": "unprotected", "key": 0}
-            self.planner.cell(self.measures(given, None), self.axes | more | _triple("unprotected"))
+            self.cell(self.measures(given, None), more | _triple("unprotected"))
         levels = [level for level in suite.knowledge if LEVELS[level].protected]
         for anonymizer, key, level in product(anonymizers, range(suite.keys), levels):
             measures = self.measures(self.scores(level, anonymizer, key), clean if level == "ignorant" else None)
             anchor = anonymizer.anchor or self.uses["attacker"].anchor
             more = {"role": "anchor" if anchor else "method", "key": key, "knowledge": level}
-            self.planner.cell(measures, self.axes | more | _triple(level) | self.planner.method_axes(anonymizer))
+            self.cell(measures, more | _triple(level) | self.planner.method_axes(anonymizer))
+
+    def cell(self, measures: str, axes: dict[str, Any]) -> None:
+        """A cell of this attacker."""
+        self.planner.cell(measures, self.axes | axes, guessed=self.uses["attacker"].anchor)
 
     def scores(self, level: str, anonymizer: Use | None, key: int, control: str = "") -> list[str]:
         """Score matrices at a level, one per block."""

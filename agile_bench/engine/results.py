@@ -77,8 +77,9 @@ def frame(plan: Plan, store: Store, failures: Mapping[str, Failure]) -> list[Row
     for cell in plan.cells:
         failure = failures.get(cell.measures)
         rows += [_failed(cell, failure)] if failure else _rows(cell, store)
-    _judge(rows)
-    rows += _strongest(rows)
+    guessed = {(c.axes["plugin"], c.axes["plugin_settings"]) for c in plan.cells if c.guessed}
+    _judge(rows, guessed)
+    rows += _strongest(rows, guessed)
     return rows
 
 
@@ -117,18 +118,17 @@ def _meeting(row: Row) -> Axes:
     return tuple(row[n] for n in names)
 
 
-def _judge(rows: list[Row]) -> None:
-    """Mark the figures of attackers that failed a control: they are evidence of nothing."""
+def _judge(rows: list[Row], guessed: set[tuple[str, str]]) -> None:
+    """Mark the figures of attackers that failed a control: they are evidence of nothing. Guessers are exempt."""
     controls: dict[Axes, dict[str, dict[str, Row]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         if row["role"] == "control" and row["level"] == "record":
             controls[_meeting(row)][row["reason"]][row["metric"]] = row
     verdicts = {meeting: verdict(found) for meeting, found in controls.items()}
-    anchors = {_meeting(r) for r in rows if r["role"] == "anchor" and r["plugin"] == "random-guess"}
     for row in rows:
         if row["knowledge"] and row["role"] in ("method", "anchor") and row["status"] == "ok":
             reason = verdicts.get(_meeting(row), "")
-            if reason and _meeting(row) not in anchors:
+            if reason and (row["plugin"], row["plugin_settings"]) not in guessed:
                 row["status"], row["reason"] = "invalid", reason
 
 
@@ -163,7 +163,7 @@ def verdict(found: Mapping[str, Mapping[str, Row]]) -> str:
 # -- the strongest attacker --------------------------------------------------------------------------------------------
 
 
-def _strongest(rows: list[Row]) -> list[Row]:
+def _strongest(rows: list[Row], guessed: set[tuple[str, str]]) -> list[Row]:
     """Per method and level, the strongest of all attackers of any level up to it, by the Bonferroni envelope."""
     names = (
         "dataset",
@@ -180,7 +180,8 @@ def _strongest(rows: list[Row]) -> list[Row]:
     groups: dict[Axes, list[Row]] = defaultdict(list)
     for row in rows:
         wanted = row["metric"] in ("eer", "rank-1") and row["level"] == "record" and row["status"] == "ok"
-        if wanted and row["role"] in ("method", "anchor") and row["knowledge"] and row["plugin"] != "random-guess":
+        learns = (row["plugin"], row["plugin_settings"]) not in guessed
+        if wanted and learns and row["role"] in ("method", "anchor") and row["knowledge"]:
             groups[(*(row[n] for n in names), row["metric"])].append(row)
     found = []
     for axes, group in groups.items():

@@ -36,7 +36,7 @@ def bandpass(x: Array, fs: float, low: float = 0.5, high: float = 40.0) -> Array
 
     References
     ----------
-    Butterworth (1930); forward-backward filtering after Gustafsson (1996).
+    Butterworth (1930).
     """
     if not 0 < low < fs / 2:
         raise ValueError(f"low edge {low} Hz is not between 0 and half the sampling rate, {fs / 2} Hz")

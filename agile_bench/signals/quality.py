@@ -7,8 +7,8 @@ from agile_bench.api import Array
 FLAT_SECONDS = 0.5
 """A lead that does not move for so long is blanked, disconnected or on a converter rail. Between the waves of
 a living ECG digitised at 5 uV no constant stretch of 0.1 s was found; clipped waves reach 0.2 s."""
-RANGE_MV = 10.0
-"""Farther than this from the record's median nothing comes from a heart."""
+RANGE_MV = 8.0
+"""Farther than this from the record's median nothing comes from a heart; R-waves and drift together reach 6 mV."""
 GUARD_SECONDS = 0.5
 """Unusable stretches are widened on both sides by the time in which amplifier and filter recover."""
 
