@@ -193,8 +193,8 @@ class Context:
     Parameters
     ----------
     label : tuple of str and int
-        The place of this call in the run (seed, role, key, record). Two calls with the same label draw the same
-        random numbers, whatever ran before.
+        The place of this call in the run (seed, role, key, record), as a digest. Two calls with the same label draw
+        the same random numbers, whatever ran before.
     device : str
         ``cpu`` or a torch device such as ``cuda:0``.
     report : callable
@@ -333,7 +333,7 @@ class Attacker(Plugin):
     learns: ClassVar[frozenset[str]] = frozenset({"subject"})
 
     reduce: Literal["mean-score", "mean-embedding"] = Field(
-        "mean-score", description="how the beats of a record become one score"
+        default="mean-score", description="how the beats of a record become one score"
     )
 
     def fit(self, pool: Beats, ctx: Context) -> State:
@@ -520,7 +520,7 @@ class Dataset(Plugin):
     labelled: ClassVar[bool] = False
     """Whether its beats carry AAMI classes."""
 
-    lead: str = Field("", description="name of the lead to use")
+    lead: str = Field(default="", description="name of the lead to use")
 
     def records(self, root: Path | None) -> Sequence[RecordEntry]:
         """All records under `root` (the dataset's own folder), without reading a signal.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from agile_bench.api import BEAT_FIELDS, Array, Beats, Context, Plugin, State
+from agile_bench.api import BEAT_FIELDS, Array, Beats, Context, Plugin, State, seed_of
 from agile_bench.contract import freeze
 from agile_bench.engine.store import Store
 
@@ -47,8 +47,9 @@ class Job:
     root: Path | None = None
 
     def at(self, *label: str | int, **more: Any) -> Context:
-        """The context of a call, its randomness under (seed axes, label)."""
-        return Context(label=(*self.spec["seeds"], *label), device=self.device, report=self.report, **more)
+        """The context of a call, its randomness under (seed axes, label), of which the plugin sees a digest only."""
+        place = f"{seed_of(*self.spec['seeds'], *label):016x}"
+        return Context(label=(place,), device=self.device, report=self.report, **more)
 
     def context_seed(self) -> int:
         """Seed of the resampling behind intervals."""
