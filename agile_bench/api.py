@@ -230,7 +230,7 @@ class Context:
         Parameters
         ----------
         beats : Beats
-            Beats as handed to this attacker (original ones).
+            The pool or the gallery, as they were handed to this attacker.
         draw : int
             Number of the key; equal draws give equal releases.
 

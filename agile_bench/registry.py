@@ -149,7 +149,9 @@ class Registry:
             key = (kind, origin.name)
             if key in found or key in self._own:
                 first = (found.get(key) or self._own[key]).where
-                raise Refusal(f"two plugins are called {origin.name!r} ({kind}): {first} and {placed.where}")
+                raise Refusal(
+                    f"two plugins are called {origin.name!r} ({kind}): {first} and {placed.where}; rename one"
+                )
             found[key] = placed
             self._classes[key] = cls
         return found
@@ -243,6 +245,7 @@ def load_file(file: PluginFile) -> types.ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     module = types.ModuleType(name)
+    module.__package__ = ""  # it stands alone: importing a sibling is told as that
     sys.modules[name] = module  # before it runs: a dataclass or model in it looks its module up
     try:
         exec(compile(file.text, f"{file.name.replace('-', '_')}.py", "exec"), module.__dict__)
@@ -263,7 +266,7 @@ def _load_outside(origin: Origin) -> type[Plugin]:
             cls = origin.entry.load()
     except BrokenPlugin:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BrokenPlugin(f"plugin {origin.name!r} ({origin.where}): {type(error).__name__}: {error}") from error
     if not (isinstance(cls, type) and issubclass(cls, Plugin)):
         raise BrokenPlugin(f"plugin {origin.name!r} ({origin.where}) is no subclass of agile_bench.api.Plugin")
@@ -281,7 +284,7 @@ def _load_own(origin: Origin) -> type[Plugin]:
     assert origin.module is not None
     try:
         module = importlib.import_module(origin.module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BrokenPlugin(f"{origin.kind} {origin.name!r}: {type(error).__name__}: {error}") from error
     bases = BASES[origin.kind]
     classes = [

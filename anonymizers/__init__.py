@@ -7,7 +7,7 @@ To write one, add a file beside this one with a single public subclass of `agile
     class Gain(Anonymizer):
         '''Multiply every beat by a random gain of its record.'''
 
-        spread: float = Field(0.2, gt=0, lt=1, description="standard deviation of the gain")
+        spread: float = Field(default=0.2, gt=0, lt=1, description="standard deviation of the gain")
 
         def release(self, state: State, beats: Beats, ctx: Context) -> Release:
             gain = ctx.rng("gain").normal(1, self.spread)

@@ -13,11 +13,11 @@ class Gaussian(Anonymizer):
     keeps: ClassVar[frozenset[str]] = frozenset({"label", "rr", "amplitude", "shape"})
     weakness: ClassVar[str] = "averaging n beats lowers the noise by sqrt(n); retraining on noisy beats"
 
-    snr_db: float = Field(5.0, ge=-40, le=80, description="signal-to-noise ratio of a record's beats, dB")
+    snr_db: float = Field(default=5.0, ge=-40, le=80, description="signal-to-noise ratio of a record's beats, dB")
     sd_mv: float | None = Field(
-        None, ge=0, le=10, description="standard deviation of the noise, mV; overrides snr_db where given"
+        default=None, ge=0, le=10, description="standard deviation of the noise, mV; overrides snr_db where given"
     )
-    band: Literal["white", "ecg"] = Field("white", description="white, or confined to the ECG's own 0.5-40 Hz")
+    band: Literal["white", "ecg"] = Field(default="white", description="white, or confined to the ECG's own 0.5-40 Hz")
 
     def release(self, state: State, beats: Beats, ctx: Context) -> Release:
         """Beats plus noise; the strength is exact on average over the record's beats (AC power)."""

@@ -26,11 +26,14 @@ class Cnn1d(Attacker):
 
     source: ClassVar[str] = "after Pinto, Cardoso and Lourenco 2019"
 
-    epochs: int = Field(20, ge=1, le=1000, description="passes over the pool")
+    epochs: int = Field(default=20, ge=1, le=1000, description="passes over the pool")
     width: int = Field(
-        16, ge=1, le=512, description="channels of the first convolution; the next ones have 2 and 4 times as many"
+        default=16,
+        ge=1,
+        le=512,
+        description="channels of the first convolution; the next ones have 2 and 4 times as many",
     )
-    learning_rate: float = Field(3e-3, gt=0, le=1, description="peak rate of AdamW")
+    learning_rate: float = Field(default=3e-3, gt=0, le=1, description="peak rate of AdamW")
 
     def fit(self, pool: Beats, ctx: Context) -> State:
         """Weights of the network under ``net.``, and ``train_accuracy``, which at chance means: did not learn.

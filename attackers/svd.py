@@ -20,13 +20,15 @@ class Svd(Attacker):
     source: ClassVar[str] = "Santos et al. 2013 (eigen-heartbeats); Lugovaya 2005 (PCA and LDA)"
 
     rule: Literal["lda", "wccn", "cosine"] = Field(
-        "lda",
+        default="lda",
         description="lda: log-posterior of shrinkage LDA on the gallery; wccn: cosine after whitening by the "
         "covariance within the pool's people; cosine: cosine to the mean coefficients",
     )
-    k: int = Field(40, ge=1, le=200, description="number of singular vectors; fewer where the pool has fewer beats")
+    k: int = Field(
+        default=40, ge=1, le=200, description="number of singular vectors; fewer where the pool has fewer beats"
+    )
     norm: Literal["z", "l2", "none"] = Field(
-        "z", description="each beat: zero mean and unit variance; unit length; or as it is, mV"
+        default="z", description="each beat: zero mean and unit variance; unit length; or as it is, mV"
     )
 
     def fit(self, pool: Beats, ctx: Context) -> State:

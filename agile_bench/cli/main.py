@@ -49,7 +49,7 @@ app.command("doctor", rich_help_panel="Start here")(doctor.doctor)
 def entry() -> None:
     """Run the program; a user's mistake is one line and exit status 2, never a traceback."""
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(prog_name="agile-bench", standalone_mode=False))
     except UsageError as error:
         if text := error.format_message():  # empty where the help was shown instead
             stderr(_usage(text, error))

@@ -40,7 +40,7 @@ class _Drift:
     """RR interval."""
 
 
-DAY = _Drift(angle=0.13, gain=0.07, wave=0.13, qrs=0.06, shift=0.005, rate=0.09)
+DAY = _Drift(angle=0.15, gain=0.07, wave=0.16, qrs=0.06, shift=0.008, rate=0.09)
 RECORD = _Drift(angle=0.021, gain=0.011, wave=0.026, qrs=0.013, shift=0.0012, rate=0.04)
 TAIL = 0.45
 """Standard deviation (log) of how much one day or record drifts: most little, a few a lot."""
@@ -195,7 +195,7 @@ def _rhythm(rng: np.random.Generator, person: Person, mean: float, seconds: floa
     kind[0] = 0
     # An early beat follows a beat in time, so that its pause belongs to it alone.
     kind[1:][(kind[1:] > 0) & (kind[:-1] > 0)] = 0
-    early = np.where(kind == 1, rng.uniform(0.52, 0.7, count), 1.0)
+    early = np.where(kind == 1, rng.uniform(0.6, 0.76, count), 1.0)
     early = np.where(kind == 2, rng.uniform(0.55, 0.75, count), early)
     early = np.where(kind == 3, rng.uniform(0.85, 0.97, count), early)
     after = np.ones(count)

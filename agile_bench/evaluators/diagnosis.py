@@ -24,8 +24,8 @@ class Diagnosis(Evaluator):
     """AAMI beat classes from a beat, its difference to the record's median beat, and its RR intervals.
 
     Several small networks answer together: larger ones learn the training records by heart, and a single one varies.
-    Beats of unknown class and of class Q are not learnt. Train on about 60 evenly spaced beats of each record and up
-    to 20 of each rarer class beside them; `prior` then undoes what this makes of the class shares.
+    Beats of unknown class and of class Q are not learnt. About 90 evenly spaced beats of each record are enough to
+    train on; `prior` allows for any other sampling.
     """
 
     source: ClassVar[str] = "inter-patient scheme of de Chazal et al. 2004; network of our own"
@@ -34,10 +34,10 @@ class Diagnosis(Evaluator):
     yields: ClassVar[dict[str, Yield]] = {"diagnosis": Yield("class-scores")}
     needs_labels: ClassVar[bool] = True
 
-    epochs: int = Field(20, ge=1, le=1000, description="passes over the training beats")
-    networks: int = Field(3, ge=1, le=100, description="networks whose logits are averaged")
+    epochs: int = Field(default=20, ge=1, le=1000, description="passes over the training beats")
+    networks: int = Field(default=3, ge=1, le=100, description="networks whose logits are averaged")
     prior: tuple[float, float, float, float] = Field(
-        (0.80, 0.05, 0.12, 0.03),
+        default=(0.80, 0.05, 0.12, 0.03),
         description="shares of N, S, V and F that the answers are weighed for; between those of recordings, which "
         "favour accuracy, and equal ones, which favour balanced accuracy",
     )

@@ -8,9 +8,15 @@ TOP_MV = 3.0
 """Millivolts at the centre of the top row of a picture."""
 BOTTOM_MV = -2.0
 """Millivolts at the centre of the bottom row."""
+ROWS = 200
+"""Rows of a picture."""
+ROW_MV = (TOP_MV - BOTTOM_MV) / (ROWS - 1)
+"""Millivolts from one row to the next."""
+LINE_ROWS = 2.0
+"""Thickness of a drawn line in rows: that of matplotlib's default line at its default 100 dpi."""
 THRESHOLD = 100
 """Fainter ink is taken for noise. A thin line halfway between two rows leaves 127 in each."""
-_BLOCK = 256
+_BLOCK = 16
 
 
 def digitise(picture: Array, threshold: int = THRESHOLD) -> Array:
@@ -32,7 +38,7 @@ def digitise(picture: Array, threshold: int = THRESHOLD) -> Array:
     n, height, width = picture.shape
     row_mv = np.linspace(TOP_MV, BOTTOM_MV, height, dtype=np.float32)
     signal = np.zeros((n, width), np.float32)
-    for start in range(0, n, _BLOCK):  # a block of pictures as float32 takes 40 MB
+    for start in range(0, n, _BLOCK):  # as float32 a block stays in the cache
         block = picture[start : start + _BLOCK]
         ink = np.where(block >= threshold, block, np.uint8(0)).astype(np.float32)
         mass = ink.sum(axis=1)

@@ -206,7 +206,7 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: 
             Store(place)
     there = Store(tmp_path / "s").root
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # whoever runs the tests may be allowed everything
-    with pytest.raises(Refusal, match="read-only.*--store"):
+    with pytest.raises(Refusal, match=r"read-only.*--store"):
         Store(there)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_runs import SMALL, TEMPLATE, TEMPLATE_FILE, Bench, small
+from small_runs import SMALL, TEMPLATE, TEMPLATE_FILE, Bench, plugin_file, small
 
 from agile_bench.api import Refusal
 from agile_bench.engine.plan import make_plan
@@ -140,8 +140,6 @@ def test_a_protocol_that_a_dataset_does_not_allow_is_refused(tmp_path: Path) -> 
         "class One(Dataset):\n    'One protocol.'\n"
         "    def records(self, root):\n        return [RecordEntry(str(i), str(i), '1') for i in range(5)]\n"
     )
-    from small_runs import plugin_file
-
     files = [TEMPLATE_FILE, plugin_file("one", "One", text)]
     with pytest.raises(Refusal, match=r"dataset 'one': Unknown protocol 'cross-day'.*Known: within-record"):
         make_plan(small(datasets=({"name": "one", "protocols": ("cross-day",)},)), Registry(files), None, "cpu")
