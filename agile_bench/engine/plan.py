@@ -16,7 +16,7 @@ from typing import Any
 from agile_bench.api import Anonymizer, Attacker, AttributeAttacker, Dataset, Evaluator, RecordEntry, Refusal
 from agile_bench.engine.artefacts import Seeds, Source, Task, Tasks, Use
 from agile_bench.engine.keys import canonical_json, file_digest, source_of_plugin
-from agile_bench.engine.suite import DatasetAsk, PluginAsk, Suite
+from agile_bench.engine.suite import AttackerAsk, DatasetAsk, PluginAsk, Suite
 from agile_bench.protocols.knowledge import LEVELS
 from agile_bench.protocols.splits import eligible
 from agile_bench.registry import Registry, unknown
@@ -76,7 +76,7 @@ class _Planner:
 
     def plan(self) -> Plan:
         anonymizers = [self.use("anonymizer", ask) for ask in self.suite.anonymizers]
-        attackers = [self.attacker_uses(ask) for ask in self.suite.attackers]
+        attackers = [(self.attacker_uses(ask), self.levels(ask)) for ask in self.suite.attackers]
         evaluators = [self.use("evaluator", ask) for ask in self.suite.evaluators]
         combinations: list[tuple[Source, str, int | None]] = []
         sources: list[Source] = []
@@ -87,8 +87,8 @@ class _Planner:
                 if (source, protocol, people) not in combinations:
                     combinations.append((source, protocol, people))
         for seed, (source, protocol, people) in product(self.suite.seeds, combinations):
-            for attacker in attackers:
-                _Attack(self, source, protocol, people, seed, attacker).cells(anonymizers)
+            for uses, levels in attackers:
+                _Attack(self, source, protocol, people, seed, uses).cells(anonymizers, levels)
         for seed, source, evaluator in product(self.suite.seeds, sources, evaluators):
             self.use_cells(source, seed, evaluator, anonymizers)
         return Plan(self.suite, self.tasks.by_address, self.cells, self.sources)
@@ -107,6 +107,11 @@ class _Planner:
         for number, front_end in enumerate(front_ends):
             uses[f"front-end.{number}"] = self.use("front-end", PluginAsk(name=front_end))
         return uses
+
+    def levels(self, ask: AttackerAsk) -> list[str]:
+        """The suite's levels at which an attacker meets a release."""
+        asked = self.suite.knowledge if ask.knowledge is None else ask.knowledge
+        return [level for level in self.suite.knowledge if level in asked and LEVELS[level].protected]
 
     def source(self, ask: DatasetAsk) -> Source:
         key = canonical_json([ask.name, ask.settings])
@@ -255,7 +260,7 @@ class _Attack:
             "front_end": "+".join(u.name for k, u in uses.items() if k != "attacker"),
         }
 
-    def cells(self, anonymizers: list[Use]) -> None:
+    def cells(self, anonymizers: list[Use], levels: list[str]) -> None:
         """The controls, and one cell per anonymizer, key and level."""
         suite = self.planner.suite
         clean = self.scores("unprotected", None, 0)
@@ -265,7 +270,6 @@ class _Attack:
         ):
             more = {"role": "control", "reason": control, "knowledge": "unprotected", "key": 0}
             self.cell(self.measures(given, None), more | _triple("unprotected"))
-        levels = [level for level in suite.knowledge if LEVELS[level].protected]
         for anonymizer, key, level in product(anonymizers, range(suite.keys), levels):
             measures = self.measures(self.scores(level, anonymizer, key), clean if level == "ignorant" else None)
             anchor = anonymizer.anchor or self.uses["attacker"].anchor

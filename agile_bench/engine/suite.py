@@ -65,6 +65,25 @@ def _setting(text: str, pair: str) -> tuple[str, Any]:
         return key.strip(), value.strip()
 
 
+class AttackerAsk(PluginAsk):
+    """An attacker, with ``knowledge`` where it meets only some of the suite's levels."""
+
+    knowledge: tuple[str, ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apart(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "settings" not in given and "knowledge" in given:
+            rest = {k: v for k, v in given.items() if k not in ("name", "knowledge")}
+            return {"name": given.get("name"), "knowledge": given["knowledge"], "settings": rest}
+        return given
+
+    @field_validator("knowledge")
+    @classmethod
+    def _levels(cls, given: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return given and _all_known("level of knowledge", given, tuple(LEVELS))
+
+
 class DatasetAsk(Frozen):
     """A dataset with the protocols and subject counts that are run on it."""
 
@@ -95,7 +114,7 @@ class Suite(Frozen):
     title: str = ""
     datasets: tuple[DatasetAsk, ...] = Field(min_length=1)
     anonymizers: tuple[PluginAsk, ...] = Field(min_length=1)
-    attackers: tuple[PluginAsk, ...] = ()
+    attackers: tuple[AttackerAsk, ...] = ()
     evaluators: tuple[PluginAsk, ...] = ()
     knowledge: tuple[str, ...] = ("unprotected", "ignorant", "semi-informed")
     seeds: tuple[int, ...] = Field((0,), min_length=1)
@@ -188,7 +207,7 @@ def override(
     changes: dict[str, Any] = {}
     for key, names in (("anonymizers", anonymizers), ("attackers", attackers), ("evaluators", evaluators)):
         if names:
-            changes[key] = tuple(PluginAsk.parse(n) for n in names)
+            changes[key] = tuple(PluginAsk.parse(n).model_dump() for n in names)
     if datasets:
         changes["datasets"] = tuple(ask for text in datasets for ask in _asks(suite, PluginAsk.parse(text)))
     if subjects:
