@@ -97,8 +97,8 @@ class Synthetic(Dataset):
     people: int = Field(20, ge=1, description="number of people")
     sessions: int = Field(2, ge=1, description="recording days of a person")
     records_per_session: int = Field(2, ge=1, description="records of a day")
-    seconds: float = Field(20.0, ge=2, le=86400, description="length of a record, s")
-    fs: float = Field(250.0, ge=125, le=4000, description="sampling rate, Hz")
+    seconds: float = Field(20.0, ge=2, le=3600, description="length of a record, s")
+    fs: float = Field(250.0, ge=125, le=1000, description="sampling rate, Hz")
     seed: int = Field(0, ge=0, description="seed of the cohort")
 
     def records(self, root: Path | None = None) -> Sequence[RecordEntry]:

@@ -20,7 +20,7 @@ from agile_bench.engine.keys import library_version
 from agile_bench.engine.plan import Plan
 from agile_bench.engine.results import Row, frame, write_frame
 from agile_bench.engine.store import Store
-from agile_bench.engine.suite import to_toml
+from agile_bench.engine.suite import references, to_toml
 from agile_bench.registry import PluginFile
 
 LIBRARIES = (
@@ -130,6 +130,10 @@ def write_run(folder: Path, plan: Plan, store: Store, outcome: Outcome, device: 
         _json(folder / "cohorts.json", cohorts(plan, store))
         _json(folder / "failures.json", failure_list(plan, outcome))
         _json(folder / "run.json", summary(plan, outcome))
+        published = folder / "reference.json"
+        published.unlink(missing_ok=True)
+        if plan.suite.reference is not None:
+            published.write_bytes(references()[plan.suite.reference].read_bytes())
         write_frame(outcome.rows, str(folder / "results.parquet"))
         write_timings(plan, store, str(folder / "timings.parquet"))
     except OSError as error:

@@ -122,6 +122,7 @@ class Suite(Frozen):
     pool: Literal["closed-set", "subject-disjoint"] = "closed-set"
     fitted_on: Literal["other-people", "same-people"] = "other-people"
     clinical: DatasetAsk | None = Field(None, description="dataset whose labelled beats stand in where there are none")
+    reference: str | None = Field(None, description="published figures to print beside ours")
     beats_per_record: int = Field(40, ge=5, description="most beats of a record in one role of a protocol")
     use_beats_per_record: int = Field(90, ge=5, description="most beats of a record for evaluators")
 
@@ -130,6 +131,11 @@ class Suite(Frozen):
     def _levels(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         _all_known("level of knowledge", given, tuple(LEVELS))
         return tuple(level for level in LEVELS if level in given)
+
+    @field_validator("reference")
+    @classmethod
+    def _published(cls, given: str | None) -> str | None:
+        return given and _all_known("reference", (given,), tuple(references()))[0]
 
     @model_validator(mode="after")
     def _something_to_do(self) -> Self:
@@ -148,6 +154,12 @@ def _all_known(what: str, given: tuple[str, ...], known: tuple[str, ...]) -> tup
 def suite_names() -> dict[str, Path]:
     """Built-in suites by name."""
     return {path.stem: path for folder in package_folders(SUITES) for path in sorted(folder.glob("*.toml"))}
+
+
+def references() -> dict[str, Path]:
+    """Tables of published figures by name."""
+    found = (path for folder in package_folders(SUITES) for path in sorted((folder / "reference").glob("*.json")))
+    return {path.stem: path for path in found}
 
 
 def load_suite(name: str) -> Suite:

@@ -40,6 +40,7 @@ from agile_bench.reports.privacy import (
     pinnacle,
     ranked_methods,
 )
+from agile_bench.reports.reference import reference_board
 from agile_bench.reports.tables import NOTHING, Cell, Column, Place, Table, without_empty
 
 __all__ = ["boards", "combined_board"]
@@ -62,7 +63,7 @@ def boards(run: Run) -> list[Table]:
     -------
     list of Table
         Combined (largest number of people of each dataset and protocol), privacy by EER, by number of people,
-        by KL, fidelity by evaluator, controls, levels of knowledge, recordings, failures.
+        by KL, fidelity by evaluator, published figures, controls, levels of knowledge, recordings, failures.
     """
     roles = Roles(run.rows)
     cells = [r for r in run.rows if r.role in ("method", "anchor")]
@@ -80,6 +81,7 @@ def boards(run: Run) -> list[Table]:
         *(counts_board(ps, tops) for ps in series.values()),
         *(kl_board(p, here[p][0], roles) for p in places),
         *fidelity_boards(use, roles),
+        reference_board(run.reference, run.rows),
         controls_board(run.rows, roles),
         knowledge_board(attacks),
         cohorts_board(run.cohorts),

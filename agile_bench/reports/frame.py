@@ -103,14 +103,33 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Published:
+    """One published figure and the columns of our row that comes nearest to it; empty where none does."""
+
+    what: str
+    value: float
+    ours: Mapping[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Published figures that a suite puts beside its own, and what is not comparable in them."""
+
+    source: str
+    notes: tuple[str, ...]
+    rows: tuple[Published, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
-    """A run folder in memory."""
+    """A run folder in memory; `reference` only where the suite names one."""
 
     folder: Path
     summary: Summary
     rows: tuple[Row, ...]
     cohorts: tuple[Cohort, ...]
     failures: tuple[Failure, ...]
+    reference: Reference | None = None
 
 
 def load(folder: str | Path) -> Run:
@@ -139,7 +158,22 @@ def load(folder: str | Path) -> Run:
         rows=_rows(folder / "results.parquet"),
         cohorts=tuple(_records(Cohort, folder / "cohorts.json")),
         failures=tuple(_records(Failure, folder / "failures.json")),
+        reference=_reference(folder / "reference.json"),
     )
+
+
+def _reference(path: Path) -> Reference | None:
+    if not path.exists():
+        return None
+    given = _json(path)
+    try:
+        rows = tuple(
+            Published(str(r["what"]), float("nan") if r["value"] is None else float(r["value"]), dict(r["ours"]))
+            for r in given["rows"]
+        )
+        return Reference(str(given["source"]), tuple(str(note) for note in given["notes"]), rows)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Refusal(f"{path}: not a table of published figures ({_first_line(error)})") from None
 
 
 def _rows(path: Path) -> tuple[Row, ...]:

@@ -13,7 +13,7 @@ ROWS = 200
 ROW_MV = (TOP_MV - BOTTOM_MV) / (ROWS - 1)
 """Millivolts from one row to the next."""
 LINE_ROWS = 2.0
-"""Thickness of a drawn line in rows: that of matplotlib's default line at its default 100 dpi."""
+"""Thickness of a drawn line in rows; that of a default line of matplotlib is 2.1 pixels."""
 THRESHOLD = 100
 """Fainter ink is taken for noise. A thin line halfway between two rows leaves 127 in each."""
 _BLOCK = 16

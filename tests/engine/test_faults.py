@@ -148,8 +148,8 @@ def test_nothing_to_do_starts_no_cluster_and_imports_no_torch(undisturbed: Bench
     )
     seconds = time.monotonic() - started
     status, modules = json.loads(ran.stdout.splitlines()[-1])
-    assert status == 0
-    assert not {"torch", "distributed", "dask", "scipy", "sklearn", "numba", "pandas"} & set(modules)
+    assert status in (0, None)
+    assert not {"torch", "timm", "distributed", "dask", "sklearn", "numba", "sleepecg"} & set(modules)
     assert seconds < 5
     assert outcome(undisturbed, out="again") == outcome(undisturbed)
 
