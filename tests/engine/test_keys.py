@@ -76,7 +76,7 @@ MEASURES = ("attack-measures", "use-measures")
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package laid out as installed, with two attackers of its own, one of which uses a module of `nn`."""
+    """The package laid out as installed, with two attackers of its own; one uses `nn`, by way of another module."""
     folder = tmp_path_factory.mktemp("tree")
     ours = Path(agile_bench.__file__).parent
     no_caches = shutil.ignore_patterns("__pycache__", "perf")
@@ -84,7 +84,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("anonymizers", "attackers", "benchmarks"):
         found = next(Path(p) for p in __import__(f"agile_bench.{name}", fromlist=["_"]).__path__)
         shutil.copytree(found, folder / "agile_bench" / name, ignore=no_caches, dirs_exist_ok=True)
-    (folder / "agile_bench/nn/shared.py").write_text("WIDTH = 3\n")
+    (folder / "agile_bench/nn/deeper.py").write_text("WIDTH = 3\n")
+    (folder / "agile_bench/nn/shared.py").write_text("from agile_bench.nn.deeper import WIDTH as WIDTH\n")
     (folder / "agile_bench/attackers/template.py").write_text(TEMPLATE)
     needs_nn = TEMPLATE.replace("Template", "UsesNn").replace(
         "        return {}", "        from agile_bench.nn import shared\n\n        return {}"
@@ -121,7 +122,7 @@ def test_an_edit_changes_the_addresses_of_what_it_can_change_and_of_nothing_else
     first = planned(tree, PYTHONHASHSEED="1")
     assert any("uses-nn" in task["plugins"] for task in first)
 
-    of_nn = after_appending("nn/shared.py", "# a remark\n")
+    of_nn = after_appending("nn/deeper.py", "# a remark\n")
     users = {task["address"] for task in of_nn if task["kind"] not in MEASURES}
     assert all("uses-nn" in task["plugins"] for task in of_nn if task["address"] in users)
     assert len(users) == sum("uses-nn" in task["plugins"] for task in first)

@@ -45,7 +45,7 @@ def test_both_rasterisers_agree_everywhere(signal):
 
 def test_they_agree_in_every_block_and_ink_lies_between_0_and_1():
     signal = smooth_beats(50, scale=3).astype(np.float32)
-    assert 2 * agile_bench.nn.raster._BLOCK < len(signal)
+    assert len(signal) > 2 * agile_bench.nn.raster._BLOCK
     picture = rasterise(torch.from_numpy(signal))
     assert picture.dtype == torch.float32
     assert picture.min() == 0
@@ -53,11 +53,10 @@ def test_they_agree_in_every_block_and_ink_lies_between_0_and_1():
     assert np.abs(picture.numpy() - fast(signal) / 255).max() < 0.52 / 255
 
 
-@pytest.mark.parametrize("scale", [0.2, 1.0, 3.0])
-def test_the_gradient_is_that_of_finite_differences(scale):
+@pytest.mark.parametrize(("scale", "outside"), [(0.2, 0), (1.0, 0), (5.0, 25)])
+def test_the_gradient_is_that_of_finite_differences(scale, outside):
     signal = torch.from_numpy(smooth_beats(1, scale=scale))
-    outside = int(((signal > 3) | (signal < -2)).sum())
-    assert (outside > 10) == (scale == 3.0)
+    assert ((signal > 3) | (signal < -2)).sum() >= outside
     weight = torch.from_numpy(np.random.default_rng(1).standard_normal((200, 200)))
     step = 1e-7 * torch.eye(200, dtype=torch.float64)
     slope = (losses(signal + step, weight) - losses(signal - step, weight)) / 2e-7
@@ -72,10 +71,9 @@ def test_torch_finds_the_jacobian_right_too():
 
 
 def test_the_gradient_of_a_monotone_slope_by_hand():
-    # Samples at rows 10 j + 1/4; only row 98 counts. Column 9 (row 90.25) runs from 85.25 to 95.25, column 10
-    # (100.25) from 95.25 to 105.25: its upper edge minus one, 94.25, is 3.75 rows from row 98, so column 10 is full
-    # there; column 9's lower edge plus one, 96.25, is 1.75 off: empty. Moved to row 97, that edge is 3/4 off and the
-    # tent 1/4: half of it each to samples 9 and 10, and a row is -1 / ROW_MV of a millivolt.
+    # Samples at rows 10 j + 1/4: column 9 runs from 85.25 to 95.25, column 10 from there to 105.25. Row 98 lies more
+    # than a row from 96.25 and 94.25, where their tents stand: column 9 is empty there, column 10 full. Row 97 is 3/4
+    # from 96.25: the tent is 1/4, half of it each for samples 9 and 10, and 1 mV up is 1 / ROW_MV rows less.
     rows = 10 * np.arange(20) + 0.25
     weight = torch.zeros(200, 20, dtype=torch.float64)
     weight[98] = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import shlex
 import sys
 import tomllib
@@ -15,6 +16,7 @@ import pytest
 from strangers import PLUGINS, ROOT, agile_bench, blocks, examples, plugin_options
 
 from agile_bench.api import Dataset, Refusal, UnusableRecord
+from agile_bench.registry import GROUP
 from agile_bench.signals.beats import cut
 from agile_bench.testing import check_plugin
 
@@ -83,8 +85,6 @@ def test_every_command_of_the_page_plans_a_run(by_files: Path, recordings: Path)
 
 
 def test_the_entry_point_of_the_page_is_the_one_that_is_looked_up() -> None:
-    from agile_bench.registry import GROUP
-
     (text,) = blocks("toml")
     assert tomllib.loads(text)["project"]["entry-points"][GROUP] == {"neighbour": "my_package.neighbour:Neighbour"}
 
@@ -102,8 +102,6 @@ def test_examples_in_our_packages_are_true_too() -> None:
 
 
 def test_links_of_the_pages_lead_somewhere() -> None:
-    import re
-
     pages = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
     for page in pages:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
@@ -111,8 +109,6 @@ def test_links_of_the_pages_lead_somewhere() -> None:
 
 
 def test_modules_named_by_the_page_exist() -> None:
-    import re
-
     text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     for name in set(re.findall(r"`(agile_bench\.[a-z_.]+)`", text)) - {"agile_bench.plugins"}:
         assert importlib.util.find_spec(name) is not None, name
