@@ -396,7 +396,7 @@ class FrontEnd(Plugin):
     """A transformation in front of any attacker (``svd+lowpass``); pool, gallery and probes all pass through it."""
 
     def fit(self, pool: Beats, ctx: Context) -> State:
-        """Learn from the attacker's pool."""
+        """Learn from the attacker's pool; it carries the person only where `learns` names ``subject``."""
         return {}
 
     def apply(self, state: State, beats: Beats, ctx: Context) -> Beats:
