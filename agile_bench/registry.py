@@ -71,6 +71,8 @@ class PluginFile:
         file, _, attribute = argument.rpartition(":")
         if not file.endswith(".py") or not attribute.isidentifier():
             raise Refusal(f"--plugin {argument!r}: expected FILE.py:Class")
+        if set("+:,") & set(Path(file).stem):  # the command line could not name it
+            raise Refusal(f"--plugin {argument!r}: the file's name is the plugin's and must hold none of + : ,")
         try:
             text = Path(file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

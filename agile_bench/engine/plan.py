@@ -5,13 +5,13 @@ Adding a cell changes no other number: an artefact's address holds what determin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from agile_bench.api import Anonymizer, Attacker, AttributeAttacker, Dataset, Evaluator, RecordEntry, Refusal
 from agile_bench.engine.artefacts import Seeds, Source, Task, Tasks, Use
@@ -20,6 +20,9 @@ from agile_bench.engine.suite import AttackerAsk, DatasetAsk, PluginAsk, Suite
 from agile_bench.protocols.knowledge import LEVELS
 from agile_bench.protocols.splits import eligible
 from agile_bench.registry import Registry, unknown
+
+Asked = TypeVar("Asked")
+Made = TypeVar("Made")
 
 SHARD = 32
 """Records in one ``cuts`` artefact; a constant, so that shards do not depend on machine or workers."""
@@ -75,23 +78,32 @@ class _Planner:
         self.sources: dict[str, Source] = {}
 
     def plan(self) -> Plan:
-        anonymizers = [self.use("anonymizer", ask) for ask in self.suite.anonymizers]
-        attackers = [(self.attacker_uses(ask), self.levels(ask)) for ask in self.suite.attackers]
-        evaluators = [self.use("evaluator", ask) for ask in self.suite.evaluators]
+        suite = self.suite
+        anonymizers = self.each("anonymizers", suite.anonymizers, lambda ask: self.use("anonymizer", ask))
+        attackers = self.each("attackers", suite.attackers, lambda ask: (self.attacker_uses(ask), self.levels(ask)))
+        evaluators = self.each("evaluators", suite.evaluators, lambda ask: self.use("evaluator", ask))
         combinations: list[tuple[Source, str, int | None]] = []
         sources: list[Source] = []
-        for ask in self.suite.datasets:
-            source = self.source(ask)
+        for source, axes in self.each("datasets", suite.datasets, self.source_and_axes):
             sources += [source] if source not in sources else []
-            for protocol, people in self.identity_axes(ask, source):
-                if (source, protocol, people) not in combinations:
-                    combinations.append((source, protocol, people))
-        for seed, (source, protocol, people) in product(self.suite.seeds, combinations):
+            wanted = [(source, protocol, people) for protocol, people in axes]
+            combinations += [w for w in wanted if w not in combinations]
+        for seed, (source, protocol, people) in product(suite.seeds, combinations):
             for uses, levels in attackers:
                 _Attack(self, source, protocol, people, seed, uses).cells(anonymizers, levels)
-        for seed, source, evaluator in product(self.suite.seeds, sources, evaluators):
+        for seed, source, evaluator in product(suite.seeds, sources, evaluators):
             self.use_cells(source, seed, evaluator, anonymizers)
-        return Plan(self.suite, self.tasks.by_address, self.cells, self.sources)
+        return Plan(suite, self.tasks.by_address, self.cells, self.sources)
+
+    def each(self, key: str, asked: Sequence[Asked], make: Callable[[Asked], Made]) -> list[Made]:
+        """What is made of every entry of a suite's key; a refusal says which entry it is about."""
+        made = []
+        for number, ask in enumerate(asked):
+            try:
+                made.append(make(ask))
+            except Refusal as error:
+                raise Refusal(f"suite {self.suite.name}, {key}.{number}: {error}") from error
+        return made
 
     # -- plugins and data ------------------------------------------------------------------------------------------
 
@@ -154,6 +166,10 @@ class _Planner:
             with ThreadPoolExecutor() as threads:
                 digests = list(threads.map(_digest, [f for group in files for f in group]))
             yield self.tasks.cuts(use, rows, sha256("".join(digests).encode()).hexdigest(), root)
+
+    def source_and_axes(self, ask: DatasetAsk) -> tuple[Source, list[tuple[str, int | None]]]:
+        source = self.source(ask)
+        return source, list(self.identity_axes(ask, source))
 
     def identity_axes(self, ask: DatasetAsk, source: Source) -> Iterator[tuple[str, int | None]]:
         allowed = source.dataset.protocols
