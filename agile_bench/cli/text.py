@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from agile_bench.reports.escape import printable
 
-def printable(text: str) -> str:
-    """The text with control and escape characters spelt out, on one line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+__all__ = ["printable", "stderr"]
 
 
 def stderr(line: str) -> None:

@@ -12,8 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agile_bench.reports import Run, load
-from agile_bench.reports.frame import Row
+from agile_bench.reports.frame import Row, Run, load
 from agile_bench.reports.tables import Table
 
 NAN = float("nan")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from report_runs import COHORTS, FAILURE, NAN, attack, column, realistic, row, run_of, strongest
 
-from agile_bench.reports import boards
+from agile_bench.reports.boards import boards
 from agile_bench.reports.tables import Table
 
 

@@ -14,7 +14,7 @@ import pytest
 from report_runs import COHORTS, FAILURE, row, run_of, write_run
 
 from agile_bench.api import Refusal
-from agile_bench.reports import load
+from agile_bench.reports.frame import load
 
 
 def rewrite(folder: Path, **columns: Any) -> None:

@@ -14,8 +14,10 @@ from report_runs import COHORTS, FAILURE, attack, realistic, run_of, strongest, 
 from rich.cells import cell_len
 from rich.console import Console
 
-from agile_bench.reports import boards, print_run, write_text
+from agile_bench.reports.boards import boards
 from agile_bench.reports.escape import csv_cell, markdown, printable
+from agile_bench.reports.terminal import print_run
+from agile_bench.reports.text import write_text
 
 EVIL = "[red]x[/red]|<b>\x1b[31m\n=1+1`\u202e:smile: @all"
 
@@ -156,9 +158,9 @@ def test_links_and_mentions_are_text_in_markdown():
 def test_reports_need_no_heavy_library(tmp_path):
     folder = write_run(tmp_path, realistic())
     code = (
-        "import sys; from agile_bench.reports import load, print_run, write_text\n"
+        "import sys; from agile_bench.reports import frame, terminal, text\n"
         "assert 'pyarrow' not in sys.modules\n"
-        f"run = load({str(folder)!r}); print_run(run); write_text(run, run.folder)\n"
+        f"run = frame.load({str(folder)!r}); terminal.print_run(run); text.write_text(run, run.folder)\n"
         "heavy = {'torch', 'scipy', 'sklearn', 'pandas', 'wfdb', 'numba'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
