@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from agile_bench.api import Array, Attacker, Beats, Context, Field, NotComputable, State
-from agile_bench.nn.beats import DRAWS, other_draws, z_score
+from agile_bench.nn.beats import DRAWS, draws, other_draws, z_score
 from agile_bench.nn.lda import fit_lda, log_posterior
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Cnn1d(Attacker):
             lr=self.learning_rate,
             weight_decay=0.05,
             augment=_augmented,
-            fresh=fresh if ctx.oracle is not None else None,
+            fresh=fresh if draws(ctx) > 1 else None,
         )
         return {**pack(net, "net."), "train_accuracy": np.array(history.accuracy)}
 

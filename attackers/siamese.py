@@ -31,9 +31,11 @@ class Siamese(Attacker):
     learns: ClassVar[frozenset[str]] = frozenset({"subject", "session"})
 
     width: int = Field(default=256, ge=8, le=1024, description="channels of the widest layer; 1024 as published")
-    epochs: int = Field(default=40, ge=1, le=1000, description="passes of the autoencoder over the pool")
-    pair_epochs: int = Field(default=30, ge=1, le=1000, description="passes of the pair head, each over other pairs")
-    positives: int = Field(default=12, ge=1, le=1000, description="pairs of each person with itself in an epoch")
+    epochs: int = Field(default=15, ge=1, le=1000, description="passes of the autoencoder over the pool")
+    pair_epochs: int = Field(default=20, ge=1, le=1000, description="passes of the pair head, each over other pairs")
+    positives: int = Field(
+        default=1000, ge=1, le=1_000_000, description="pairs of one person in an epoch, shared evenly by all people"
+    )
     dropout: float = Field(default=0.5, ge=0, lt=1, description="of the pair head; 0.9 as published")
     learning_rate: float = Field(default=3e-3, gt=0, le=1, description="peak rate of AdamW, for both")
 
@@ -77,7 +79,9 @@ class Siamese(Attacker):
         from agile_bench.nn.state import pack
         from agile_bench.nn.train import fit
 
-        rows = [np.flatnonzero(pool.subject == person) for person in np.unique(pool.subject)]
+        subject = pool.subject
+        assert subject is not None  # declared in `learns`
+        rows = [np.flatnonzero(subject == person) for person in np.unique(subject)]
 
         def fresh(epoch: int) -> tuple[Array, ...]:
             a, b = _pairs(pool, rows, self.positives, ctx.rng("pairs", epoch))
@@ -176,7 +180,7 @@ def _standardised(state: State, signal: Array) -> Array:
 
 
 def _pairs(pool: Beats, rows: list[Array], positives: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Rows of both sides: first `positives` pairs of each person with two beats, then `STRANGERS` times as many others.
+    """Rows of both sides: first `positives` pairs of one person, then `STRANGERS` times as many of two.
 
     Parameters
     ----------
@@ -189,8 +193,9 @@ def _pairs(pool: Beats, rows: list[Array], positives: int, rng: np.random.Genera
     paired = [mine for mine in rows if len(mine) > 1]
     if not paired:
         raise NotComputable("a pair network needs a person with at least 2 beats in the pool")
-    a = np.concatenate([rng.choice(mine, positives) for mine in paired])
-    b = [rng.choice(_apart(pool, row, paired[i // positives])) for i, row in enumerate(a)]
+    whose = [paired[i] for i in rng.permutation(positives) % len(paired)]
+    a = np.array([rng.choice(mine) for mine in whose])
+    b = np.array([rng.choice(_apart(pool, row, mine)) for row, mine in zip(a, whose, strict=True)])
     first = rng.integers(len(rows), size=STRANGERS * len(a))
     second = (first + rng.integers(1, len(rows), size=len(first))) % len(rows)
     others = [np.array([rng.choice(rows[person]) for person in people]) for people in (first, second)]
@@ -200,6 +205,8 @@ def _pairs(pool: Beats, rows: list[Array], positives: int, rng: np.random.Genera
 def _apart(pool: Beats, row: int, mine: Array) -> Array:
     """A person's beats of other days than that of `row`, else of other records, else its other beats."""
     for code in (pool.session, pool.record):
-        if code is not None and (other := code[mine] != code[row]).any():
-            return mine[other]
-    return mine[mine != row]
+        if code is not None and (code[mine] != code[row]).any():
+            others: Array = mine[code[mine] != code[row]]
+            return others
+    rest: Array = mine[mine != row]
+    return rest

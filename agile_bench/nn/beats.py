@@ -6,7 +6,7 @@ import numpy as np
 
 from agile_bench.api import Array, Beats, Context
 
-__all__ = ["DRAWS", "FLAT", "other_draws", "z_score"]
+__all__ = ["DRAWS", "FLAT", "draws", "other_draws", "z_score"]
 
 DRAWS = 4
 """Releases of its own beats that an attacker with an anonymizer learns from."""
@@ -33,6 +33,12 @@ def z_score(signal: Array) -> Array:
     return scored
 
 
+def draws(ctx: Context) -> int:
+    """How many different releases of its own beats an attacker can learn from; 1 where none differs."""
+    one_release = bool(ctx.instances) and not any(i.plugin.stochastic for i in ctx.instances)
+    return 1 if ctx.oracle is None or one_release else DRAWS
+
+
 def other_draws(beats: Beats, ctx: Context) -> Beats:
     """The beats as given, followed by further releases of the same beats where the attacker may make them.
 
@@ -51,8 +57,8 @@ def other_draws(beats: Beats, ctx: Context) -> Beats:
     Beats
         `DRAWS` times as many rows, or the same beats.
     """
-    if ctx.oracle is None:
+    if draws(ctx) == 1:
         return beats
-    signals = [beats.signal, *(ctx.release(beats, draw).signal for draw in range(1, DRAWS))]
-    rows = np.tile(np.arange(len(beats)), DRAWS)
+    signals = [beats.signal, *(ctx.release(beats, draw).signal for draw in range(1, draws(ctx)))]
+    rows = np.tile(np.arange(len(beats)), draws(ctx))
     return beats.take(rows).with_signal(np.concatenate(signals))

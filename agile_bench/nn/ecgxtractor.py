@@ -55,7 +55,7 @@ class Autoencoder(nn.Module):
 
     def forward(self, signal: Tensor) -> Tensor:
         """Signals (n, 200) as remembered by their codes."""
-        codes = self.encode(signal).unflatten(1, (CHANNELS, POSITIONS))
+        codes = self.encode(signal).reshape(-1, CHANNELS, POSITIONS)
         remembered: Tensor = self.decoder(codes)[:, 0]
         return remembered
 
@@ -100,7 +100,7 @@ class PairHead(nn.Module):
 
     def side(self, codes: Tensor) -> Tensor:
         """What is compared of codes (n, 50): (n, width)."""
-        side: Tensor = self.side_layers(codes.unflatten(1, (CHANNELS, POSITIONS)))
+        side: Tensor = self.side_layers(codes.reshape(-1, CHANNELS, POSITIONS))
         return side
 
     def compare(self, a: Tensor, b: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def pack(module: nn.Module, prefix: str = "") -> State:
     for name, tensor in module.state_dict().items():
         if tensor.dtype is torch.bfloat16:
             tensor = tensor.float()
-        state[prefix + name] = np.array(tensor.detach().cpu().numpy())
+        state[prefix + name] = np.array(tensor.detach().cpu().numpy(), order="C")  # bits depend on the layout
     return state
 
 

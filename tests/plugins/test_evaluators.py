@@ -13,6 +13,7 @@ from agile_bench.testing import check_plugin, made_beats
 
 CTX = Context(label=("test",))
 SMALL = Diagnosis(epochs=10, networks=1)
+PICTURE = Diagnosis(input="picture", epochs=5)
 
 
 def one_beat(column, height=1.0):
@@ -33,7 +34,7 @@ def premature(people=6, seed=0):
     return replace(made, label=early.astype(np.int8), rr_before=rr, rr_after=1.6 - rr)
 
 
-@pytest.mark.parametrize("plugin", [SMALL, Diagnosis(epochs=2), Waveform()])
+@pytest.mark.parametrize("plugin", [SMALL, Diagnosis(epochs=2), PICTURE, Waveform()])
 def test_keep_the_contract(plugin):
     check_plugin(plugin)
 
@@ -45,6 +46,40 @@ def test_wide_and_early_beats_are_diagnosed_in_other_people():
     logits = SMALL.evaluate(state, test, test, CTX)["diagnosis"]
     wide = test.label == AAMI.index("V")
     assert np.mean((logits.argmax(axis=1) == AAMI.index("V")) == wide) > 0.9
+
+
+def test_wide_beats_are_diagnosed_in_other_people_from_their_pictures():
+    beats = made_beats(people=8, beats=30)
+    train, test = beats.take(np.asarray(beats.subject) < 4), beats.take(np.asarray(beats.subject) >= 4)
+    state = freeze(check_state(Diagnosis(input="picture", epochs=20).fit(train, CTX), "fit"))
+    logits = PICTURE.evaluate(state, test, test, CTX)["diagnosis"]
+    wide = test.label == AAMI.index("V")
+    assert np.mean((logits.argmax(axis=1) == AAMI.index("V")) == wide) > 0.9
+
+
+def test_on_pictures_rr_intervals_are_read_from_the_release_too():
+    train, test = premature(seed=0), premature(seed=1)
+    state = Diagnosis(input="picture", epochs=20).fit(train, CTX)
+    found = PICTURE.evaluate(state, test, test, CTX)["diagnosis"].argmax(axis=1)
+    assert np.mean(found == test.label) > 0.95
+    steady = replace(test, rr_before=np.full(len(test), 0.8), rr_after=np.full(len(test), 0.8))
+    assert (PICTURE.evaluate(state, test, steady, CTX)["diagnosis"].argmax(axis=1) == 0).mean() > 0.9
+
+
+def test_pictures_are_read_by_fewer_networks_and_epochs_unless_told_otherwise():
+    beats = made_beats(people=2, beats=4)
+    told = []
+    given = {"label": ("test",), "report": lambda done, total: told.append(total)}
+    Diagnosis().fit(beats, Context(**given))
+    assert told[-1] == 60
+    Diagnosis(input="picture").fit(beats, Context(**given))
+    assert told[-1] == 10
+
+
+def test_on_pictures_equal_seeds_give_equal_bytes():
+    beats = made_beats(people=2, beats=4)
+    first, second = (PICTURE.fit(beats, CTX) for _ in range(2))
+    assert all(first[name].tobytes() == second[name].tobytes() for name in first)
 
 
 def test_rr_intervals_are_read_from_the_release():

@@ -64,6 +64,7 @@ class Stage:
 
     def _oracle(self, plugin: Anonymizer, states: list[State]) -> Callable[[Beats, int], Beats]:
         maker = ReleaseMaker(plugin, states, self.cohort, self.job)
+        taken: dict[tuple[str, int], Array] = {}  # attackers come back to their few draws in every epoch
 
         def draw_release(beats: Beats, draw: int) -> Beats:
             known = next((h for h in self._handed if h[0].signal is beats.signal), None)
@@ -74,8 +75,10 @@ class Stage:
             fold = self.split[f"{self.block}.{'pool_fold' if role == 'pool' else 'fold'}"]
             rows = self.split[f"{self.block}.{role}"]
             folds = fold[subject] if len(states) > 1 else 0 * rows
-            given = maker.make(rows, folds, subject, ("attacker", role, draw))
-            passed = self._pass(front, handed.with_signal(given["signal"]), self.job.at("attack", "front-end", draw))
+            draw = draw if plugin.stochastic else 0
+            if (role, draw) not in taken:
+                taken[role, draw] = maker.make(rows, folds, subject, ("attacker", role, draw))["signal"]
+            passed = self._pass(front, handed.with_signal(taken[role, draw]), self.job.at("attack", "front-end", draw))
             return beats.with_signal(passed.signal)
 
         return draw_release

@@ -1,0 +1,122 @@
+"""A network for images, as the AGILE paper's attackers are, on the 200 x 200 picture of a beat."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from pydantic import field_validator
+
+from agile_bench.api import BEAT_SAMPLES, Array, Attacker, Beats, Context, Field, NotComputable, State
+from agile_bench.nn.beats import DRAWS, draws, other_draws
+from agile_bench.nn.lda import fit_lda, log_posterior
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from agile_bench.nn.picture import PictureClassifier
+
+BACKBONE = "mobilenetv3_small_050"
+SHIFT = 3
+GAIN = 0.05
+
+
+class Cnn(Attacker):
+    """Any of timm's backbones, taught from scratch to tell the pool's people apart; LDA on its features.
+
+    The picture keeps the beat's size in mV. Pictures are drawn batch by batch, averaged down to `size`; half the side
+    costs a quarter and told people of ECG-ID apart no worse. Where the attacker holds an anonymizer, each epoch trains
+    on another release of the pool.
+    """
+
+    source: ClassVar[str] = "after Bhattacharyya et al. 2025 (AGILE); backbone of Howard et al. 2019 (MobileNetV3)"
+
+    backbone: str = Field(default=BACKBONE, description="timm's name of the network; no weights are downloaded")
+    size: int = Field(default=80, ge=1, le=BEAT_SAMPLES, description="side of the picture that the network sees")
+    epochs: int = Field(default=16, ge=1, le=1000, description="passes over the pool")
+    learning_rate: float = Field(default=5e-3, gt=0, le=1, description="peak rate of AdamW")
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name == BACKBONE:  # so that listing attackers does not import timm
+            return name
+        from agile_bench.nn.picture import check_backbone
+
+        return check_backbone(name)
+
+    def fit(self, pool: Beats, ctx: Context) -> State:
+        """Weights of the network under ``net.``, and ``train_accuracy``, which at chance means: did not learn.
+
+        Raises
+        ------
+        NotComputable
+            With fewer than two people in the pool, or if the backbone cannot read pictures of this size.
+        """
+        from torch.nn import CrossEntropyLoss
+
+        from agile_bench.nn.seeding import seeded
+        from agile_bench.nn.state import pack
+        from agile_bench.nn.train import fit
+
+        assert pool.subject is not None  # declared in `learns`
+        people, code = np.unique(pool.subject, return_inverse=True)
+        if len(people) < 2:
+            raise NotComputable("a network that tells people apart needs at least 2 people in the pool")
+
+        def fresh(epoch: int) -> tuple[Array, ...]:
+            return _inputs(ctx.release(pool, epoch % DRAWS).signal)
+
+        with seeded(ctx, "init"):
+            net = self._network(len(people))
+        history = fit(
+            net,
+            CrossEntropyLoss(label_smoothing=0.05),
+            _inputs(pool.signal),
+            code.astype(np.int64),
+            ctx,
+            epochs=self.epochs,
+            batch=64,
+            lr=self.learning_rate,
+            weight_decay=0.05,
+            augment=_augmented,
+            fresh=fresh if draws(ctx) > 1 else None,
+        )
+        return {**pack(net, "net."), "train_accuracy": np.array(history.accuracy)}
+
+    def embed(self, state: State, beats: Beats, ctx: Context) -> Array:
+        """Features before the last layer, (n, d) float32; d is the backbone's."""
+        from agile_bench.nn.picture import BLOCK, restore
+        from agile_bench.nn.train import predict
+
+        classes = len(state["net.head.bias"])
+        net = restore(lambda: self._network(classes), state, ctx, "net.")
+        return predict(net.encoder, _inputs(beats.signal), ctx, BLOCK)
+
+    def enrol(self, state: State, gallery: Beats, ctx: Context) -> State:
+        """Linear discriminants of the enrolled people's features."""
+        gallery = other_draws(gallery, ctx)
+        assert gallery.subject is not None  # a gallery always carries it
+        return fit_lda(self.embed(state, gallery, ctx), gallery.subject)
+
+    def score_embeddings(self, enrolled: State, embeddings: Array) -> Array:
+        """Log-posterior of each enrolled person, (n, n_enrolled)."""
+        return log_posterior(enrolled, embeddings)
+
+    def _network(self, classes: int) -> "PictureClassifier":
+        from agile_bench.nn.picture import PictureClassifier, PictureEncoder
+
+        return PictureClassifier(PictureEncoder(self.backbone, self.size), classes)
+
+
+def _inputs(signal: Array) -> tuple[Array, ...]:
+    return (signal[:, None].astype(np.float32),)
+
+
+def _augmented(inputs: "Sequence[Tensor]") -> "Sequence[Tensor]":
+    """R-peaks are found to a sample or two, and electrodes do not always lie as close."""
+    import torch
+
+    from agile_bench.nn.conv1d import shifted
+
+    (signal,) = inputs
+    return [shifted(signal, SHIFT) * (1 + GAIN * torch.randn(len(signal), 1, 1, device=signal.device))]
