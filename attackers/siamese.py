@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from agile_bench.api import Array, Attacker, Beats, Context, Field, NotComputable, State
-from agile_bench.nn.beats import FLAT, other_draws
+from agile_bench.nn.beats import FLAT, draws, other_draws
 
 if TYPE_CHECKING:
     from agile_bench.nn.ecgxtractor import PairHead
@@ -68,7 +68,8 @@ class Siamese(Attacker):
 
         with seeded(ctx, "init"):
             net = Autoencoder(self.width)
-        fit(net, MSELoss(), (signal,), signal, ctx, epochs=self.epochs, batch=64, lr=self.learning_rate)
+        epochs = -(-self.epochs // draws(ctx))  # the pool is as many times larger
+        fit(net, MSELoss(), (signal,), signal, ctx, epochs=epochs, batch=64, lr=self.learning_rate)
         return pack(net, "codes.")
 
     def _train_head(self, codes: Array, pool: Beats, ctx: Context) -> State:
