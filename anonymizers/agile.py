@@ -156,7 +156,7 @@ def _examples(train: Beats, clinical: Beats | None) -> tuple[Array, Array, Array
 
 
 def _classes(beats: Beats) -> Array:
-    """Class of each beat, -1 where it is unknown or Q, which no heart condition stands behind."""
+    """Class of each beat, -1 where it is unknown or Q (paced, unclassifiable)."""
     assert beats.label is not None  # declared in `learns`
     label = beats.label.astype(np.int64)
     return np.where(label == AAMI.index("Q"), -1, label)
