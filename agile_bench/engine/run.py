@@ -260,9 +260,9 @@ def write_timings(plan: Plan, store: Store, path: str) -> None:
     import pyarrow.parquet as pq
 
     rows = [
-        (task.kind, "+".join(u.name for u in task.uses.values()), float(store.manifest(address)["seconds"]))
+        (task.kind, "+".join(u.name for u in task.uses.values()), seconds)
         for address, task in plan.tasks.items()
-        if store.stands(address)
+        if (seconds := store.seconds(address)) is not None
     ]
     columns = list(zip(*rows, strict=True)) or [(), (), ()]
     table = pa.table({"kind": list(columns[0]), "plugin": list(columns[1]), "seconds": list(columns[2])})

@@ -114,6 +114,13 @@ class Store:
             return False
         return True
 
+    def seconds(self, address: str) -> float | None:
+        """What the artefact took to make, as its manifest says; None where there is none. Verifies nothing."""
+        try:
+            return float(json.loads((self.folder(address) / "manifest.json").read_bytes())["seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def write(
         self,
         address: str,
