@@ -90,13 +90,18 @@ def first_of(store: Path, kind: str) -> Path:
 
 
 def wait_for_artefacts(run: subprocess.Popen[str], store: Path, count: int) -> list[psutil.Process]:
-    """Wait until so many artefacts stand while the run is going on; its children then."""
+    """Wait until so many artefacts stand and the run has children at work; those children.
+
+    A run that goes on where another stopped finds its artefacts before it has started anybody.
+    """
     deadline = time.monotonic() + 120
-    while len(standing(store)) < count:
+    children: list[psutil.Process] = []
+    while len(standing(store)) < count or not children:
         assert run.poll() is None, "the run ended before it could be disturbed"
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    return psutil.Process(run.pid).children(recursive=True)
+        children = psutil.Process(run.pid).children(recursive=True)
+    return children
 
 
 def assert_gone(processes: list[psutil.Process], seconds: float = 10.0) -> None:
@@ -116,12 +121,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 def test_a_log_has_one_plain_line_per_cell_and_the_run_folder_is_whole(small_bench: Bench, undisturbed: Bench) -> None:
     shutil.copytree(undisturbed.folder / "store", small_bench.folder / "store")
-    (victim,) = (
-        small_bench.folder.glob("store/??/*/manifest.json")[:1]
-        if False
-        else [next(m for m in standing(small_bench.folder / "store") if '"kind": "attack-measures"' in m.read_text())]
-    )
-    shutil.rmtree(victim.parent)
+    shutil.rmtree(first_of(small_bench.folder / "store", "attack-measures"))
     ran = small_bench.run(*ARGUMENTS, "--store", "store", "--workers", "1")
     assert counts(ran)[0] == 1
     (line,) = ran.stderr.splitlines()
