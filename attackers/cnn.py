@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from pydantic import field_validator
 
-from agile_bench.api import BEAT_SAMPLES, Array, Attacker, Beats, Context, Field, NotComputable, State
-from agile_bench.nn.beats import DRAWS, draws, other_draws
+from agile_bench.api import BEAT_SAMPLES, Array, Attacker, Beats, Context, Field, State
+from agile_bench.nn.beats import other_draws
 from agile_bench.nn.lda import fit_lda, log_posterior
 
 if TYPE_CHECKING:
@@ -52,36 +52,11 @@ class Cnn(Attacker):
         NotComputable
             With fewer than two people in the pool, or if the backbone cannot read pictures of this size.
         """
-        from torch.nn import CrossEntropyLoss
+        from agile_bench.nn.people import teach_people
 
-        from agile_bench.nn.seeding import seeded
-        from agile_bench.nn.state import pack
-        from agile_bench.nn.train import fit
-
-        assert pool.subject is not None  # declared in `learns`
-        people, code = np.unique(pool.subject, return_inverse=True)
-        if len(people) < 2:
-            raise NotComputable("a network that tells people apart needs at least 2 people in the pool")
-
-        def fresh(epoch: int) -> tuple[Array, ...]:
-            return _inputs(ctx.release(pool, epoch % DRAWS).signal)
-
-        with seeded(ctx, "init"):
-            net = self._network(len(people))
-        history = fit(
-            net,
-            CrossEntropyLoss(label_smoothing=0.05),
-            _inputs(pool.signal),
-            code.astype(np.int64),
-            ctx,
-            epochs=self.epochs,
-            batch=64,
-            lr=self.learning_rate,
-            weight_decay=0.05,
-            augment=_augmented,
-            fresh=fresh if draws(ctx) > 1 else None,
+        return teach_people(
+            self._network, _inputs, pool, ctx, epochs=self.epochs, lr=self.learning_rate, augment=_augmented
         )
-        return {**pack(net, "net."), "train_accuracy": np.array(history.accuracy)}
 
     def embed(self, state: State, beats: Beats, ctx: Context) -> Array:
         """Features before the last layer, (n, d) float32; d is the backbone's."""

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from agile_bench.api import Array, Attacker, Beats, Context, Field, NotComputable, State
-from agile_bench.nn.beats import DRAWS, draws, other_draws, z_score
+from agile_bench.api import Array, Attacker, Beats, Context, Field, State
+from agile_bench.nn.beats import other_draws, z_score
 from agile_bench.nn.lda import fit_lda, log_posterior
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from agile_bench.nn.conv1d import ConvClassifier
 
 SHIFT = 2
 JITTER = 0.05
@@ -43,38 +45,11 @@ class Cnn1d(Attacker):
         NotComputable
             With fewer than two people in the pool.
         """
-        from torch.nn import CrossEntropyLoss
+        from agile_bench.nn.people import teach_people
 
-        from agile_bench.nn.conv1d import ConvClassifier, ConvEncoder
-        from agile_bench.nn.seeding import seeded
-        from agile_bench.nn.state import pack
-        from agile_bench.nn.train import fit
-
-        assert pool.subject is not None  # declared in `learns`
-        people, code = np.unique(pool.subject, return_inverse=True)
-        if len(people) < 2:
-            raise NotComputable("a network that tells people apart needs at least 2 people in the pool")
-
-        def fresh(epoch: int) -> tuple[Array, ...]:
-            return _inputs(ctx.release(pool, epoch % DRAWS).signal)
-
-        w = self.width
-        with seeded(ctx, "init"):
-            net = ConvClassifier(ConvEncoder(1, (w, 2 * w, 4 * w), size=4 * w, dropout=0.2), len(people))
-        history = fit(
-            net,
-            CrossEntropyLoss(label_smoothing=0.05),
-            _inputs(pool.signal),
-            code.astype(np.int64),
-            ctx,
-            epochs=self.epochs,
-            batch=64,
-            lr=self.learning_rate,
-            weight_decay=0.05,
-            augment=_augmented,
-            fresh=fresh if draws(ctx) > 1 else None,
+        return teach_people(
+            self._network, _inputs, pool, ctx, epochs=self.epochs, lr=self.learning_rate, augment=_augmented
         )
-        return {**pack(net, "net."), "train_accuracy": np.array(history.accuracy)}
 
     def embed(self, state: State, beats: Beats, ctx: Context) -> Array:
         """Embeddings before the last layer, (n, 4 * width) float32."""
@@ -94,6 +69,12 @@ class Cnn1d(Attacker):
     def score_embeddings(self, enrolled: State, embeddings: Array) -> Array:
         """Log-posterior of each enrolled person, (n, n_enrolled)."""
         return log_posterior(enrolled, embeddings)
+
+    def _network(self, people: int) -> "ConvClassifier":
+        from agile_bench.nn.conv1d import ConvClassifier, ConvEncoder
+
+        w = self.width
+        return ConvClassifier(ConvEncoder(1, (w, 2 * w, 4 * w), size=4 * w, dropout=0.2), people)
 
 
 def _inputs(signal: Array) -> tuple[Array, ...]:

@@ -63,6 +63,7 @@ def address(parts: dict[str, Any]) -> str:
     return sha256(canonical_json(parts).encode()).hexdigest()
 
 
+@cache
 def source_of_module(module: str, device: str) -> dict[str, Any]:
     """Digest of one of our modules with everything it reaches, and the library versions there."""
     path = _resolve(module)

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,13 @@ from typing import Any
 
 from agile_bench import __version__
 from agile_bench.api import Refusal
+from agile_bench.engine.artefacts import Source
 from agile_bench.engine.execute import Event, Executor
 from agile_bench.engine.failure import Failure
 from agile_bench.engine.keys import library_version
 from agile_bench.engine.plan import Plan
 from agile_bench.engine.results import Row, frame, write_frame
-from agile_bench.engine.store import Store
+from agile_bench.engine.store import Store, TornArtefact
 from agile_bench.engine.suite import references, to_toml
 from agile_bench.registry import PluginFile
 
@@ -183,7 +184,7 @@ def cohorts(plan: Plan, store: Store) -> list[dict[str, Any]]:
     """What was read of every dataset, and what was not, counted by reason."""
     found = []
     for source in plan.sources.values():
-        metas = [store.meta(address) for address in source.shards if store.stands(address)]
+        metas = list(_shards(source, store))
         skipped: dict[str, int] = {}
         dropped: dict[str, int] = {}
         for meta in metas:
@@ -210,14 +211,21 @@ def skipped_records(plan: Plan, store: Store) -> list[str]:
     """For the terminal only: every record that cannot be used, by name, with the reason."""
     told = []
     for source in plan.sources.values():
-        for address in source.shards:
-            if not store.stands(address):
-                continue
-            told += [
-                f"{source.use.name} {source.entries[entry['index']].record}: {entry['detail']}"
-                for entry in store.meta(address)["skipped"]
-            ]
+        told += [
+            f"{source.use.name} {source.entries[entry['index']].record}: {entry['detail']}"
+            for meta in _shards(source, store)
+            for entry in meta["skipped"]
+        ]
     return told
+
+
+def _shards(source: Source, store: Store) -> Iterator[dict[str, Any]]:
+    """What is told of a dataset's shards; one that could not be made tells nothing."""
+    for address in source.shards:
+        try:
+            yield store.meta(address)
+        except TornArtefact:
+            continue
 
 
 def failure_list(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -21,7 +21,7 @@ from agile_bench.api import (
     State,
 )
 from agile_bench.contract import BrokenContract, check_array, check_state, freeze, only
-from agile_bench.engine.jobs.job import Cohort, Job, Result
+from agile_bench.engine.jobs.job import Cohort, Job, Result, as_released
 from agile_bench.engine.jobs.protect import ReleaseMaker
 
 
@@ -38,6 +38,7 @@ class Stage:
         self.attacker = cast(Attacker, job.plugins["attacker"])
         self.front_ends = [cast(FrontEnd, v) for k, v in sorted(job.plugins.items()) if k.startswith("front-end.")]
         self._handed: list[tuple[Beats, Beats, str, list[State]]] = []
+        self._taken: dict[tuple[str, int], Array] = {}
 
     def beats(self, role: str, released: str | None, reads: frozenset[str], *, known: bool) -> Beats:
         """Beats of a role; `released` names the input that holds their release, None for originals."""
@@ -46,10 +47,7 @@ class Stage:
         declared = reads | {"subject"} if known else reads - {"subject"}
         beats = self.cohort.hand_out(self.split[f"{self.block}.{role}"], declared, subject)
         if released is not None:
-            given = freeze(self.job.arrays(released))
-            beats = beats.with_signal(given["signal"])
-            if beats.rr_before is not None and "rr_before" in given:
-                beats = replace(beats, rr_before=given["rr_before"], rr_after=given["rr_after"])
+            beats = as_released(beats, self.job.arrays(released))
         self._handed.append((beats, beats, role, []))
         return beats
 
@@ -58,30 +56,31 @@ class Stage:
         if "anonymizer" not in self.job.plugins:
             return self.job.at("attack", *label)
         plugin = cast(Anonymizer, self.job.plugins["anonymizer"])
-        states = self.job.states("instances")
-        instances = tuple(Instance(plugin, state) for state in states)
-        return self.job.at("attack", *label, oracle=self._oracle(plugin, states), instances=instances)
+        instances = tuple(Instance(plugin, state) for state in self._states)
+        return self.job.at("attack", *label, oracle=self._oracle, instances=instances)
 
-    def _oracle(self, plugin: Anonymizer, states: list[State]) -> Callable[[Beats, int], Beats]:
-        maker = ReleaseMaker(plugin, states, self.cohort, self.job)
-        taken: dict[tuple[str, int], Array] = {}  # attackers come back to their few draws in every epoch
+    @cached_property
+    def _states(self) -> list[State]:
+        return self.job.states("instances")
 
-        def draw_release(beats: Beats, draw: int) -> Beats:
-            known = next((h for h in self._handed if h[0].signal is beats.signal), None)
-            if known is None or known[2] not in ("pool", "gallery"):
-                raise NotComputable("only the pool or the gallery, as they were handed out, can be released again")
-            _, handed, role, front = known
-            subject = self.split[f"{self.block}.{role}_subject"]
-            fold = self.split[f"{self.block}.{'pool_fold' if role == 'pool' else 'fold'}"]
-            rows = self.split[f"{self.block}.{role}"]
-            folds = fold[subject] if len(states) > 1 else 0 * rows
-            draw = draw if plugin.stochastic else 0
-            if (role, draw) not in taken:
-                taken[role, draw] = maker.make(rows, folds, subject, ("attacker", role, draw))["signal"]
-            passed = self._pass(front, handed.with_signal(taken[role, draw]), self.job.at("attack", "front-end", draw))
-            return beats.with_signal(passed.signal)
+    def _oracle(self, beats: Beats, draw: int) -> Beats:
+        """What is behind `Context.release`."""
+        known = next((h for h in self._handed if h[0].signal is beats.signal), None)
+        if known is None or known[2] not in ("pool", "gallery"):
+            raise NotComputable("only the pool or the gallery, as they were handed out, can be released again")
+        _, handed, role, front = known
+        passed = self._pass(front, handed.with_signal(self._draw(role, draw)), self.job.at("attack", "front-end", draw))
+        return beats.with_signal(passed.signal)
 
-        return draw_release
+    def _draw(self, role: str, draw: int) -> Array:
+        """Released signals of a role, taken once: attackers come back to their few draws in every epoch."""
+        plugin = cast(Anonymizer, self.job.plugins["anonymizer"])
+        draw = draw if plugin.stochastic else 0
+        if (role, draw) not in self._taken:
+            maker = ReleaseMaker(plugin, self._states, self.cohort, self.job)
+            given = maker.make(self.split, f"{self.block}.{role}", ("attacker", role, draw))
+            self._taken[role, draw] = given["signal"]
+        return self._taken[role, draw]
 
     def through(self, states: list[State], beats: Beats, declared: frozenset[str], ctx: Context) -> Beats:
         """Beats behind the front-ends as the attacker gets them; a further release of them will pass there too."""

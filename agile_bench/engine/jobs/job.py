@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +138,11 @@ def renumber(codes: Array) -> Array:
     rank[np.argsort(first)] = np.arange(len(first))
     numbered: Array = rank[inverse.reshape(-1)]
     return numbered
+
+
+def as_released(beats: Beats, given: dict[str, Array]) -> Beats:
+    """The beats as a release shows them: its signal, and its RR intervals where it gives new ones and they are seen."""
+    released = beats.with_signal(freeze(given)["signal"])
+    if beats.rr_before is None or "rr_before" not in given:
+        return released
+    return replace(released, rr_before=given["rr_before"], rr_after=given["rr_after"])

@@ -40,17 +40,12 @@ def release(job: Job) -> Result:
     """Release the beats of one role; the input rows keep their order."""
     plugin = cast(Anonymizer, job.plugins["anonymizer"])
     role, key = job.spec["role"], job.spec["key"]
-    cohort = Cohort.load(job)
-    block = role.partition(".")[0]
-    names = {"rows": role, "subject": f"{role}_subject", "fold": f"{block}.fold"}
-    if role.endswith(".pool"):
-        names["fold"] = f"{block}.pool_fold"
-    split = job.arrays("split", sorted(names.values()) if "." in role else [role])
-    rows = split[names["rows"]]
-    subject = split.get(names["subject"])
-    folds = split[names["fold"]][subject] if subject is not None and len(job.inputs["fitted"]) > 1 else 0 * rows
-    maker = ReleaseMaker(plugin, job.states("fitted"), cohort, job)
-    return maker.make(rows, folds, subject, (role.rpartition(".")[2], key)), {}
+    block, of_people, _ = role.partition(".")
+    split = job.arrays(
+        "split", [role, *([f"{role}_subject", f"{block}.fold", f"{block}.pool_fold"] if of_people else [])]
+    )
+    maker = ReleaseMaker(plugin, job.states("fitted"), Cohort.load(job), job)
+    return maker.make(split, role, (role.rpartition(".")[2], key)), {}
 
 
 class ReleaseMaker:
@@ -60,7 +55,7 @@ class ReleaseMaker:
     ----------
     plugin : Anonymizer
     states : list of State
-        One per instance; `folds` chooses among them.
+        One per instance; the split's folds choose among them.
     cohort : Cohort
     job : Job
     """
@@ -68,8 +63,19 @@ class ReleaseMaker:
     def __init__(self, plugin: Anonymizer, states: list[State], cohort: Cohort, job: Job) -> None:
         self.plugin, self.states, self.cohort, self.job = plugin, states, cohort, job
 
-    def make(self, rows: Array, folds: Array, subject: Array | None, label: tuple[str | int, ...]) -> dict[str, Array]:
-        """Signals (n, 200) of the rows, and their RR intervals where the method gives new ones."""
+    def make(self, split: dict[str, Array], role: str, label: tuple[str | int, ...]) -> dict[str, Array]:
+        """Signals (n, 200) of a role's rows, and their RR intervals where the method gives new ones.
+
+        Parameters
+        ----------
+        split : dict of arrays
+        role : str
+            ``test``, or of an identity split its block and role, such as ``0.probe``.
+        label : tuple
+            The key: randomness is under it and the record.
+        """
+        rows, subject = split[role], split.get(f"{role}_subject")
+        folds = self._folds(split, role)
         parts: list[dict[str, Array]] = []
         stretches = list(_records(self.cohort["record"][rows]))
         for number, stretch in enumerate(stretches):
@@ -86,6 +92,15 @@ class ReleaseMaker:
         if len({tuple(sorted(p)) for p in parts}) > 1:
             raise BrokenContract("release gives new RR intervals for some records only")
         return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+
+    def _folds(self, split: dict[str, Array], role: str) -> Array:
+        """Which instance releases each row."""
+        if len(self.states) == 1:
+            return np.zeros(len(split[role]), np.int64)
+        block, _, name = role.partition(".")
+        of_person = split[f"{block}.pool_fold" if name == "pool" else f"{block}.fold"]
+        chosen: Array = of_person[split[f"{role}_subject"]]
+        return chosen
 
     def _one(self, state: State, rows: Array, codes: Array | None, ctx: Context) -> dict[str, Array]:
         beats = self.cohort.hand_out(rows, self.plugin.reads, codes if "subject" in self.plugin.reads else None)

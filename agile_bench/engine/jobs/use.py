@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import cast
 
 import numpy as np
 
 from agile_bench.api import AAMI, BEAT_SAMPLES, Array, Evaluator, Yield
-from agile_bench.contract import BrokenContract, check_array, check_state, freeze
-from agile_bench.engine.jobs.job import Cohort, Job, Result
+from agile_bench.contract import BrokenContract, check_array, check_state
+from agile_bench.engine.jobs.job import Cohort, Job, Result, as_released
 
 
 def evaluator(job: Job) -> Result:
@@ -28,9 +27,7 @@ def predictions(job: Job) -> Result:
     rows = job.arrays("split", ["test"])["test"]
     original = cohort.hand_out(rows, plugin.reads - {"subject"})
     given = job.arrays("release") if job.inputs.get("release") else {"signal": original.signal}
-    released = original.with_signal(freeze(given)["signal"])
-    if original.rr_before is not None and "rr_before" in given:
-        released = replace(released, rr_before=given["rr_before"], rr_after=given["rr_after"])
+    released = as_released(original, given)
     (state,) = job.states("evaluator")
     found = plugin.evaluate(state, original, released, job.at("evaluator", "evaluate"))
     if set(found) != set(plugin.yields):
