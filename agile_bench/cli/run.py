@@ -54,7 +54,7 @@ def run(
 
     What stands in the store is not computed again: a run that was stopped goes on where it was.
 
-    Examples: [bold]agile-bench run[/bold] (two minutes, no recordings needed),
+    Examples: [bold]agile-bench run[/bold] (under a minute, no recordings needed),
     [bold]agile-bench run real --data recordings/[/bold], [bold]agile-bench run quick -A svd -a gaussian:snr_db=0[/bold]
     """
     from agile_bench.engine.plan import make_plan

@@ -143,7 +143,8 @@ def verdict(found: Mapping[str, Mapping[str, Row]]) -> str:
     positive = found.get("positive", {}).get("rank-1")
     if positive is None:
         return "the positive control is missing"
-    chance = 1 / max(1, positive["subjects"])
+    # one in the size of a gallery: with a pool of other people there are two galleries, each of half of the people
+    chance = positive["n_genuine"] / max(1, positive["n_genuine"] + positive["n_impostor"])
     if not positive["low"] > WELL_ABOVE_CHANCE * chance:
         return (
             f"did not learn: unprotected rank-1 {positive['value']:.1%} [{positive['low']:.1%}, "
