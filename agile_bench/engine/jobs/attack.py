@@ -57,13 +57,17 @@ class Stage:
             return self.job.at("attack", *label)
         plugin = cast(Anonymizer, self.job.plugins["anonymizer"])
         instances = tuple(Instance(plugin, state) for state in self._states)
-        return self.job.at("attack", *label, oracle=self._oracle, instances=instances)
+
+        def oracle(beats: Beats, draw: int) -> Beats:  # a bound method would hand this stage to the attacker
+            return self._released_again(beats, draw)
+
+        return self.job.at("attack", *label, oracle=oracle, instances=instances)
 
     @cached_property
     def _states(self) -> list[State]:
         return self.job.states("instances")
 
-    def _oracle(self, beats: Beats, draw: int) -> Beats:
+    def _released_again(self, beats: Beats, draw: int) -> Beats:
         """What is behind `Context.release`."""
         known = next((h for h in self._handed if h[0].signal is beats.signal), None)
         if known is None or known[2] not in ("pool", "gallery"):
