@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,7 @@ __all__ = [
     "Recording",
     "Refusal",
     "Release",
+    "Slot",
     "State",
     "UnusableRecord",
     "Yield",
@@ -182,6 +183,16 @@ class Instance:
     state: State
 
 
+class Slot(Protocol):
+    """Room for the checkpoint of one training."""
+
+    def load(self) -> State | None:
+        """What was saved last, by this process or one that was killed; None where nothing was."""
+
+    def save(self, state: State) -> None:
+        """Keep a state in place of the last one, whole or not at all."""
+
+
 def _silent(done: int, total: int) -> None:
     return None
 
@@ -206,6 +217,8 @@ class Context:
     instances : tuple of Instance
         At ``semi-informed`` the attacker's own fitted anonymizer; at ``informed`` the defender's (one per fold of
         people); empty at lower levels.
+    slot : callable or None
+        Makes room for a checkpoint; the training loop's business alone.
     """
 
     label: tuple[str | int, ...] = ()
@@ -214,6 +227,7 @@ class Context:
     oracle: Callable[[Beats, int], Beats] | None = field(default=None, repr=False)
     recorded: Callable[[Beats], Beats] | None = field(default=None, repr=False)
     instances: tuple[Instance, ...] = field(default=(), repr=False)
+    slot: Callable[[], Slot] | None = field(default=None, repr=False)
 
     def seed_of(self, *label: str | int) -> int:
         """An integer seed in [0, 2**63) for this place and label."""
@@ -367,7 +381,8 @@ class Attacker(Plugin):
         -------
         State
             One that trains may tell its last ``train_accuracy`` and what chance would give, ``train_chance``, both in
-            [0, 1]: an attacker that did not learn is then named as one.
+            [0, 1]: an attacker that did not learn is then named as one. ``train_loss`` and ``held_out_loss`` (epochs,)
+            are kept as its loss curves.
         """
         raise NotImplementedError
 
@@ -415,7 +430,7 @@ class AttributeAttacker(Plugin):
         raise NotImplementedError
 
     def predict(self, state: State, probes: Beats, ctx: Context) -> Array:
-        """Probability of female (sex) or years (age), (n_probe,), one per beat."""
+        """Probability of female in [0, 1] (sex) or years (age), (n_probe,), one per beat."""
         raise NotImplementedError
 
 

@@ -281,11 +281,37 @@ def _front_end_learns(plugin: FrontEnd, pool: Beats, ctx: Context) -> None:
 
 
 def _attribute_attacker(plugin: AttributeAttacker) -> None:
-    beats = made_beats(people=8)
+    """It learns what shows clearly in beats, of people whom it then meets for the first time."""
     assert plugin.target in plugin.learns, f"an attacker of {plugin.target} learns it"
-    state = freeze(check_state(plugin.fit(only(beats, plugin.learns), _context("fit")), "fit"))
-    probes = only(beats, plugin.reads - {"subject", plugin.target})
-    check_array(plugin.predict(state, probes, _context("predict")), (len(probes),), "predict")
+    beats = _with_sex_and_age(made_beats(people=30))
+    met = np.asarray(beats.subject) >= 20
+    pool, probes = only(beats.take(~met), plugin.learns), only(beats.take(met), plugin.reads & {"rr"})
+    guess = _guesses(plugin, pool, probes)
+    assert np.array_equal(guess, _guesses(plugin, pool, probes)), "fitting twice gave other guesses"
+    if plugin.target == "sex":
+        assert guess.min() >= 0 <= 1 - guess.max(), "predict gives a probability of female, in [0, 1]"
+    truth = np.asarray(getattr(beats, plugin.target))[met]
+    alike = float(np.corrcoef(guess, truth)[0, 1]) if np.ptp(guess) > 0 else 0.0
+    assert alike > 0.5, f"{plugin.target} that shows clearly and its guess correlate by {alike:.2f}"
+    flat = [_with_signal(part, np.tile(beats.signal[0], (len(part), 1))) for part in (pool, probes)]
+    for learnt in (pool, flat[0]):
+        spread = float(np.ptp(_guesses(plugin, learnt, only(flat[1], frozenset()))))
+        assert spread <= 1e-5 * max(1.0, float(np.abs(truth).max())), "equal probes are guessed differently"
+
+
+def _guesses(plugin: AttributeAttacker, pool: Beats, probes: Beats) -> Array:
+    state = freeze(check_state(plugin.fit(pool, _context("fit")), "fit"))
+    return check_array(plugin.predict(state, probes, _context("predict")), (len(probes),), "predict")
+
+
+def _with_sex_and_age(beats: Beats) -> Beats:
+    """The same beats with a late wave that only women have, and an early one that grows with age."""
+    subject = np.asarray(beats.subject)
+    t = np.arange(BEAT_SAMPLES) - R_COLUMN
+    late, early = (np.exp(-(((t - centre) / 6) ** 2)) for centre in (95, -50))
+    age = (20 + 7 * subject % 61).astype(np.float32)
+    shown = 0.4 * late * np.asarray(beats.sex)[:, None] + 0.01 * early * age[:, None]
+    return replace(beats, **freeze({"signal": (beats.signal + shown).astype(np.float32), "age": age}))
 
 
 _CHECKS: dict[type[Plugin], Callable[[Any], None]] = {

@@ -61,6 +61,7 @@ class DeepEcg(Attacker):
             partial(DeepEcgNet, share=SHARE[self.size]),
             given,
             code[first],
+            pool.record[first],
             ctx,
             epochs=self.epochs,
             lr=self.learning_rate,

@@ -122,9 +122,10 @@ class Embedder(Attacker):
 
     def _taught(self, encoder: "BeatEncoder", pool: Beats, code: Array, people: int, ctx: Context) -> State:
         """Train the encoder in place; tell how well."""
-        from agile_bench.nn.beats import draws
+        from agile_bench.nn.beats import draws, longer
         from agile_bench.nn.examples import diverging_is_told, signal_of_epoch
         from agile_bench.nn.heads import Taught, grouped
+        from agile_bench.nn.sampling import evenly
         from agile_bench.nn.train import fit, predict
 
         assert pool.session is not None  # declared in `learns`
@@ -136,27 +137,29 @@ class Embedder(Attacker):
         def given(epoch: int) -> tuple[Array, ...]:
             return (self._inputs(signal_of_epoch(pool, ctx, epoch))[rows(epoch)],)
 
+        epochs = longer(self.epochs, ctx)
         head = self._head(people, len(pool), ctx)
-        person = code[rows(0)]
+        groups = rows(0)
         net = Taught(encoder, head)
         with diverging_is_told():
-            fit(
+            history = fit(
                 net,
                 net.loss,
                 given(0),
-                person,
+                code[groups],
                 ctx,
-                epochs=self.epochs,
+                epochs=epochs,
                 batch=BATCH // head.group,
                 lr=self.learning_rate,
                 weight_decay=0.05,
                 augment=_signal_augmented if self.trunk in SIGNAL_TRUNKS else _picture_augmented,
                 fresh=given if head.group > 1 or draws(ctx) > 1 else None,
+                order=evenly(code[groups[:, 0]], session[groups[:, 0]], ctx),
             )
-        seen = self._inputs(signal_of_epoch(pool, ctx, self.epochs - 1))
+        seen = self._inputs(signal_of_epoch(pool, ctx, epochs - 1))
         embeddings = predict(encoder, (seen[:, None],), ctx, self._block())
         accuracy = np.mean(head.cpu().named(embeddings, code) == code)
-        return {"train_accuracy": np.array(accuracy), "train_chance": np.array(1 / people)}
+        return history.told(1 / people) | {"train_accuracy": np.array(accuracy)}
 
     def _head(self, people: int, beats: int, ctx: Context) -> "Head":
         from agile_bench.nn import heads

@@ -87,6 +87,7 @@ class Set(Attacker):
             partial(SetClassifier, self.width),
             given,
             np.repeat(code, self.subsets).astype(np.int64),
+            np.repeat(np.arange(len(records)), self.subsets),
             ctx,
             epochs=self.epochs,
             lr=self.learning_rate,

@@ -1,18 +1,21 @@
 """A pair network: tells whether two beats were made by one heart."""
 
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from agile_bench.api import Array, Attacker, Beats, Context, Field, NotComputable, State
-from agile_bench.nn.beats import FLAT, draws, other_draws
+from agile_bench.nn.beats import FLAT, draws, longer, other_draws
 
 if TYPE_CHECKING:
     from agile_bench.nn.ecgxtractor import PairHead
 
 STRANGERS = 5
 """Pairs of strangers to a pair of one person, as published."""
+WIDTH = {"small": 256, "published": 1024}
+"""Channels of the widest layer of the autoencoder, and length of what the head compares."""
 BLOCK = 4096
 """Pairs compared at once; a constant, because bits depend on it."""
 DIGITS = 5
@@ -30,7 +33,9 @@ class Siamese(Attacker):
     source: ClassVar[str] = "Melzi, Tolosana and Vera-Rodriguez 2023 (ECGXtractor)"
     learns: ClassVar[frozenset[str]] = frozenset({"subject", "session"})
 
-    width: int = Field(default=256, ge=8, le=1024, description="channels of the widest layer; 1024 as published")
+    size: Literal["small", "published"] = Field(
+        default="small", description="small: layers a quarter as wide, for a processor core; published: for a GPU"
+    )
     epochs: int = Field(default=15, ge=1, le=1000, description="passes of the autoencoder over the pool")
     pair_epochs: int = Field(default=20, ge=1, le=1000, description="passes of the pair head, each over other pairs")
     positives: int = Field(
@@ -40,23 +45,24 @@ class Siamese(Attacker):
     learning_rate: float = Field(default=3e-3, gt=0, le=1, description="peak rate of AdamW, for both")
 
     def fit(self, pool: Beats, ctx: Context) -> State:
-        """Autoencoder under ``codes.``, head under ``head.``, the pool's ``mean`` and ``sd``, ``train_accuracy``.
+        """Autoencoder under ``codes.``, head under ``head.``, the pool's ``mean`` and ``sd``, how the head trained.
 
         `train_accuracy` is the share of the last epoch's pairs that were told apart; 5/6 by calling all strangers.
 
         Raises
         ------
         NotComputable
-            With fewer than two people in the pool, or no person with two beats.
+            With fewer than two people in the pool, no person with two beats, or a loss that is no longer finite.
         """
-        assert pool.subject is not None  # declared in `learns`
-        if len(np.unique(pool.subject)) < 2:
-            raise NotComputable("a network that tells people apart needs at least 2 people in the pool")
+        from agile_bench.nn.examples import diverging_is_told, people_of
+
+        people_of(pool)
         pool = other_draws(pool, ctx)
         scaled = _scaled(pool.signal)
         state: State = {"mean": np.array(scaled.mean()), "sd": np.array(max(float(scaled.std()), FLAT))}
-        state |= self._train_codes(_standardised(state, pool.signal), ctx)
-        return state | self._train_head(self._codes(state, pool, ctx), pool, ctx)
+        with diverging_is_told():
+            state |= self._train_codes(_standardised(state, pool.signal), ctx)
+            return state | self._train_head(self._codes(state, pool, ctx), pool, ctx)
 
     def _train_codes(self, signal: Array, ctx: Context) -> State:
         from torch.nn import MSELoss
@@ -67,8 +73,8 @@ class Siamese(Attacker):
         from agile_bench.nn.train import fit
 
         with seeded(ctx, "init"):
-            net = Autoencoder(self.width)
-        epochs = -(-self.epochs // draws(ctx))  # the pool is as many times larger
+            net = Autoencoder(WIDTH[self.size])
+        epochs = -(-longer(self.epochs, ctx) // draws(ctx))  # the pool is as many times larger
         fit(net, MSELoss(), (signal,), signal, ctx, epochs=epochs, batch=64, lr=self.learning_rate)
         return pack(net, "codes.")
 
@@ -80,33 +86,29 @@ class Siamese(Attacker):
         from agile_bench.nn.state import pack
         from agile_bench.nn.train import fit
 
-        subject = pool.subject
-        assert subject is not None  # declared in `learns`
-        rows = [np.flatnonzero(subject == person) for person in np.unique(subject)]
+        kin = _Kin.of(pool)
 
         def fresh(epoch: int) -> tuple[Array, ...]:
-            a, b = _pairs(pool, rows, self.positives, ctx.rng("pairs", epoch))
+            a, b = kin.pairs(self.positives, ctx.rng("pairs", epoch))
             return codes[a], codes[b]
 
-        first = fresh(0)
-        same = np.zeros(len(first[0]), np.int64)
-        same[: len(same) // (1 + STRANGERS)] = 1
+        same = np.zeros(self.positives * (1 + STRANGERS), np.int64)
+        same[: self.positives] = 1
         with seeded(ctx, "init", "head"):
-            head = PairHead(self.width, self.dropout)
+            head = PairHead(WIDTH[self.size], self.dropout)
         history = fit(
             head,
             CrossEntropyLoss(),
-            first,
+            fresh(0),
             same,
             ctx,
-            epochs=self.pair_epochs,
+            epochs=longer(self.pair_epochs, ctx),
             batch=256,
             lr=self.learning_rate,
             weight_decay=0.05,
             fresh=fresh,
         )
-        chance = np.array(STRANGERS / (1 + STRANGERS))
-        return {**pack(head, "head."), "train_accuracy": np.array(history.accuracy), "train_chance": chance}
+        return pack(head, "head.") | history.told(STRANGERS / (1 + STRANGERS))
 
     def _codes(self, state: State, beats: Beats, ctx: Context) -> Array:
         """Codes of beats, (n, 50) float32."""
@@ -131,7 +133,7 @@ class Siamese(Attacker):
         return predict(self._head(state, ctx.device).side_layers, (codes.reshape(len(codes), 2, -1),), ctx)
 
     def embed(self, state: State, beats: Beats, ctx: Context) -> Array:
-        """What the head compares of each beat, (n, width) float32."""
+        """What the head compares of each beat, (n, 256) or (n, 1024) float32."""
         return self._sides(state, self._codes(state, beats, ctx), ctx)
 
     def enrol(self, state: State, gallery: Beats, ctx: Context) -> State:
@@ -181,34 +183,65 @@ def _standardised(state: State, signal: Array) -> Array:
     return standardised
 
 
-def _pairs(pool: Beats, rows: list[Array], positives: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Rows of both sides: first `positives` pairs of one person, then `STRANGERS` times as many of two.
+@dataclass(frozen=True, slots=True)
+class _Kin:
+    """A pool's beats person by person, and which of a person's beats a beat is not paired with.
 
     Parameters
     ----------
-    pool : Beats
-    rows : list of int arrays
-        The beats of each person.
-    positives : int
-    rng : numpy.random.Generator
+    row : (n,) int array
+        Row of the pool that lies in each place; places are sorted by person, day and record.
+    start, count : (k,) int arrays
+        First place and number of places of each person.
+    near, width : (n,) int arrays
+        First place and number of places that are too near to each: those of the same day if the person has other
+        days, else of the same record if it has other records, else only the place itself.
     """
-    paired = [mine for mine in rows if len(mine) > 1]
-    if not paired:
-        raise NotComputable("a pair network needs a person with at least 2 beats in the pool")
-    whose = [paired[i] for i in rng.permutation(positives) % len(paired)]
-    a = np.array([rng.choice(mine) for mine in whose])
-    b = np.array([rng.choice(_apart(pool, row, mine)) for row, mine in zip(a, whose, strict=True)])
-    first = rng.integers(len(rows), size=STRANGERS * len(a))
-    second = (first + rng.integers(1, len(rows), size=len(first))) % len(rows)
-    others = [np.array([rng.choice(rows[person]) for person in people]) for people in (first, second)]
-    return np.concatenate([a, others[0]]), np.concatenate([b, others[1]])
 
+    row: Array
+    start: Array
+    count: Array
+    near: Array
+    width: Array
 
-def _apart(pool: Beats, row: int, mine: Array) -> Array:
-    """A person's beats of other days than that of `row`, else of other records, else its other beats."""
-    for code in (pool.session, pool.record):
-        if code is not None and (code[mine] != code[row]).any():
-            others: Array = mine[code[mine] != code[row]]
-            return others
-    rest: Array = mine[mine != row]
-    return rest
+    @classmethod
+    def of(cls, pool: Beats) -> "_Kin":
+        """The kin of a pool.
+
+        Raises
+        ------
+        NotComputable
+            If nobody has two beats.
+        """
+        person, day, record = pool.subject, pool.session, pool.record
+        assert person is not None  # declared in `learns`
+        assert day is not None
+        row = np.lexsort((record, day, person))
+        _, start, count = np.unique(person[row], return_index=True, return_counts=True)
+        if count.max() < 2:
+            raise NotComputable("a pair network needs a person with at least 2 beats in the pool")
+        whole = np.repeat(count, count)
+        near, width = np.arange(len(row)), np.ones(len(row), np.int64)
+        for code in (record, day):
+            first = np.flatnonzero(np.diff(code[row], prepend=code[row[0]] - 1) | np.diff(person[row], prepend=-1))
+            size = np.diff(first, append=len(row))
+            first, size = np.repeat(first, size), np.repeat(size, size)
+            near, width = np.where(size < whole, first, near), np.where(size < whole, size, width)
+        return cls(row, start, count, near, width)
+
+    def pairs(self, positives: int, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Rows of both sides: first `positives` pairs of one person, then `STRANGERS` times as many of two."""
+        paired = np.flatnonzero(self.count > 1)
+        whose = paired[rng.permutation(positives) % len(paired)]
+        a = self._places(whose, rng)
+        far = self.start[whose] + rng.integers(self.count[whose] - self.width[a])
+        b = far + np.where(far >= self.near[a], self.width[a], 0)
+        first = rng.integers(len(self.count), size=STRANGERS * positives)
+        second = (first + rng.integers(1, len(self.count), size=len(first))) % len(self.count)
+        left, right = np.concatenate([a, self._places(first, rng)]), np.concatenate([b, self._places(second, rng)])
+        return self.row[left], self.row[right]
+
+    def _places(self, people: Array, rng: np.random.Generator) -> Array:
+        """A place of each person named."""
+        places: Array = self.start[people] + rng.integers(self.count[people])
+        return places

@@ -11,9 +11,9 @@ from agile_bench.api import Attacker, Refusal
 from agile_bench.registry import KINDS, BrokenPlugin, PluginFile, Registry, load_file, plugin_name
 
 NAMES_OF_OURS = {
-    "dataset": {"synthetic", "mitdb", "ecgiddb"},
+    "dataset": {"synthetic", "mitdb", "ecgiddb", "ptbxl"},
     "anonymizer": {"passthrough", "constant", "gaussian"},
-    "attacker": {"random-guess", "svd"},
+    "attacker": {"random-guess", "svd", "sex", "age"},
 }
 
 

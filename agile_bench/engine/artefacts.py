@@ -31,6 +31,10 @@ MODULES = {
     "predictions": "agile_bench.engine.jobs.use",
     "attack-measures": "agile_bench.engine.jobs.identity",
     "use-measures": "agile_bench.engine.jobs.usefulness",
+    "attribute-split": "agile_bench.engine.jobs.folding",
+    "attribute-fit": "agile_bench.engine.jobs.attribute",
+    "guesses": "agile_bench.engine.jobs.attribute",
+    "attribute-measures": "agile_bench.engine.jobs.attribute_measures",
 }
 """Artefact kinds and the module that makes each."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,9 @@ class Spot:
     cohort: str
     people: int | None
     seed: int
+    choices: dict[tuple[str, str, int, int], str] = field(default_factory=dict, compare=False, repr=False)
+    """Choices of a front-end that are planned here, by anonymizer, its settings, key and block: all attackers share
+    them."""
 
     @property
     def axes(self) -> dict[str, Any]:
@@ -117,9 +120,10 @@ class Attack:
         self.cell(measures, more | _triple(level) | self.planner.method_axes(anonymizer), anonymizer)
 
     def beside(self, anonymizer: Use, levels: Sequence[str]) -> None:
-        """What stands beside a method: noise of the same size, and smaller doses of its own release."""
+        """What stands beside a method: noise of the same size, smaller doses of its release, what it adds alone."""
         asked = [(Control("matched-noise"), level) for level in ("ignorant", "semi-informed") if level in levels]
         asked += [(Control("dose", amount), "ignorant") for amount in DOSES if "ignorant" in levels]
+        asked += [(Control("perturbation-only"), "semi-informed")] if "semi-informed" in levels else []
         for control, level in asked:
             scores = self.scores(level, Protection(anonymizer, control), 0)
             self.control(str(control), level, scores, anonymizer)
@@ -183,17 +187,20 @@ class Attack:
         candidates, screen = self.planner.candidates(protection.anonymizer)
         if not candidates:
             return {}, {}
+        place = (protection.anonymizer.name, protection.anonymizer.changed, key, block)
+        if place not in self.spot.choices:
+            self.spot.choices[place] = self.screened(screen, candidates, protection, key, block)
+        return {"choice": [self.spot.choices[place]]}, {f"candidate.{name}": use for name, use in candidates.items()}
+
+    def screened(self, screen: Use, candidates: dict[str, Use], protection: Protection, key: int, block: int) -> str:
+        """The choice of the front-end behind which the cheap attacker is best, none among them."""
         scores = []
         for front_end in (None, *candidates.values()):
             uses = {"attacker": screen} | ({"front-end.0": front_end} if front_end else {})
-            scores.append(
-                Attack(self.planner, self.spot, uses, tries=False)._scores("informed", protection, key, block, False)
-            )
-        spec = {"front_ends": ["", *candidates]}
-        found = self.tasks.add(
-            "choice", spec, {"scores": scores}, {}, f"{screen.name}: front-end", seeds=self.release_seeds
-        )
-        return {"choice": [found]}, {f"candidate.{name}": use for name, use in candidates.items()}
+            tries = Attack(self.planner, self.spot, uses, tries=False)
+            scores.append(tries._scores("informed", protection, key, block, False))
+        spec, label = {"front_ends": ["", *candidates]}, f"{screen.name}: front-end"
+        return self.tasks.add("choice", spec, {"scores": scores}, {}, label, seeds=self.release_seeds)
 
     def defender(self, anonymizer: Use | None) -> list[str]:
         """The defender's instances: one per fold of people, or one fitted on the enrolled."""

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 from agile_bench.api import Plugin
 from agile_bench.contract import untouched_randomness
 from agile_bench.engine.artefacts import MODULES
+from agile_bench.engine.checkpoints import Checkpoints
 from agile_bench.engine.failure import from_exception
 from agile_bench.engine.jobs.job import Job
 from agile_bench.engine.store import Store, TornArtefact
@@ -37,6 +38,10 @@ FUNCTIONS = {
     "predictions": "predictions",
     "attack-measures": "attack_measures",
     "use-measures": "use_measures",
+    "attribute-split": "attribute_split",
+    "attribute-fit": "attribute_fit",
+    "guesses": "guesses",
+    "attribute-measures": "attribute_measures",
 }
 PROGRESS_SECONDS = 0.2
 """Least time between two progress lines."""
@@ -67,6 +72,7 @@ class Worker:
         start = time.perf_counter()
         try:
             store = Store(Path(message["store"]))
+            checkpoints = Checkpoints(store.root, message["address"])
             job = Job(
                 spec=message["parts"]["spec"],
                 inputs=message["inputs"],
@@ -75,6 +81,7 @@ class Worker:
                 device=message["device"],
                 report=self.progress,
                 root=Path(message["root"]) if message["root"] else None,
+                slot=checkpoints.slot,
             )
             kind = message["parts"]["kind"]
             make = getattr(importlib.import_module(MODULES[kind]), FUNCTIONS[kind])
@@ -82,6 +89,7 @@ class Worker:
                 arrays, meta = make(job)
             seconds = time.perf_counter() - start
             store.write(message["address"], message["parts"], arrays, meta, seconds)
+            checkpoints.clear()
         except TornArtefact as error:
             return {"torn": error.address}
         except Exception as error:  # noqa: BLE001 - whatever a plugin raises is the cell's reason

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from agile_bench.api import Anonymizer, Attacker, AttributeAttacker, Dataset, Evaluator, RecordEntry, Refusal
 from agile_bench.engine.artefacts import Seeds, Source, Task, Tasks, Use
 from agile_bench.engine.attacks import Attack, Spot, floor_cells
+from agile_bench.engine.attributes import Guess
 from agile_bench.engine.columns import Cell
 from agile_bench.engine.keys import canonical_json, file_digest, source_of_plugin
 from agile_bench.engine.suite import AttackerAsk, DatasetAsk, PluginAsk, Suite
@@ -75,6 +76,8 @@ class Planner:
         anonymizers = self.each("anonymizers", suite.anonymizers, lambda ask: self.use("anonymizer", ask))
         attackers = self.each("attackers", suite.attackers, lambda ask: (self.attacker_uses(ask), self.levels(ask)))
         evaluators = self.each("evaluators", suite.evaluators, lambda ask: self.use("evaluator", ask))
+        guessers = [asked for asked in attackers if _guesses(asked[0])]
+        attackers = [asked for asked in attackers if not _guesses(asked[0])]
         floors = [uses for uses, _ in attackers if _floor(uses)]
         spots: list[Spot] = []
         for of_dataset in self.each("datasets", suite.datasets, self.spots):
@@ -89,6 +92,8 @@ class Planner:
             raise Refusal(f"suite {suite.name}: dataset {name!r} is asked with different settings; make it two suites")
         for seed, source, evaluator in product(suite.seeds, sources, evaluators):
             self.use_cells(source, seed, evaluator, anonymizers)
+        for seed, source, (uses, levels) in product(suite.seeds, sources, guessers):
+            Guess(self, source, seed, uses).cells(anonymizers, levels)
         return Plan(suite, self.tasks.by_address, self.cells, self.sources)
 
     def each(self, key: str, asked: Sequence[Asked], make: Callable[[Asked], Made]) -> list[Made]:
@@ -106,8 +111,6 @@ class Planner:
     def use(self, kind: str, ask: PluginAsk | DatasetAsk) -> Use:
         """A plugin as the suite asks for it."""
         plugin = self.registry.make(kind, ask.name, ask.settings)
-        if isinstance(plugin, AttributeAttacker):
-            raise Refusal(f"attacker {ask.name!r} guesses {plugin.target}; suites run identity attackers")
         return Use(kind, ask.name, plugin, source_of_plugin(self.registry.origin(kind, ask.name), self.device))
 
     def attacker_uses(self, ask: PluginAsk) -> dict[str, Use]:
@@ -123,7 +126,10 @@ class Planner:
         if self._candidates is None:
             names = self.suite.front_ends
             found = {name: self.use("front-end", PluginAsk.parse(name)) for name in names}
-            self._candidates = found, self.use("attacker", self.suite.screen)
+            screen = self.use("attacker", self.suite.screen)
+            if _guesses({"attacker": screen}):
+                raise Refusal(f"suite {self.suite.name}, screen: {screen.name!r} recognises nobody; name one that does")
+            self._candidates = found, screen
         found, screen = self._candidates
         assert isinstance(anonymizer.plugin, Anonymizer)
         exposed = {"", *anonymizer.plugin.exposes}
@@ -163,6 +169,7 @@ class Planner:
 
     def shards(self, use: Use, root: Path | None, entries: Sequence[RecordEntry]) -> Iterator[str]:
         """Tasks that cut the beats of a dataset, `SHARD` records each."""
+        known: dict[Path, str] = {}  # a table may stand beside all records
         subjects: dict[str, int] = {}
         sessions: dict[tuple[str, str], int] = {}
         dataset = use.plugin
@@ -174,9 +181,11 @@ class Planner:
                 subject = subjects.setdefault(entry.subject, len(subjects))
                 session = sessions.setdefault((entry.subject, entry.session), len(sessions))
                 rows.append([index, entry.record, subject, session])
-            files = [dataset.files(root, entry.record) for entry in part]
+            files = [path for entry in part for path in dataset.files(root, entry.record)]
+            new = [path for path in dict.fromkeys(files) if path not in known]
             with ThreadPoolExecutor() as threads:
-                digests = list(threads.map(_digest, [f for group in files for f in group]))
+                known.update(zip(new, threads.map(_digest, new), strict=True))
+            digests = [known[path] for path in files]
             yield self.tasks.cuts(use, rows, sha256("".join(digests).encode()).hexdigest(), root)
 
     def spots(self, ask: DatasetAsk) -> list[Spot]:
@@ -303,6 +312,10 @@ def _one_person_in_both(source: Source) -> bool:
     sides = source.dataset.diagnostic_split() or (frozenset(), frozenset())
     train, test = ({e.subject for e in source.entries if e.record in side} for side in sides)
     return bool(train & test)
+
+
+def _guesses(uses: dict[str, Use]) -> bool:
+    return isinstance(uses["attacker"].plugin, AttributeAttacker)
 
 
 def _floor(uses: dict[str, Use]) -> bool:

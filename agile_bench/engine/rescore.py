@@ -26,14 +26,13 @@ if TYPE_CHECKING:
 
 FOLDER, INDEX = "scores", "cells.json"
 FILES = ("data.safetensors", "meta.json", "manifest.json")
-KINDS = ("attack-measures", "use-measures")
 
 
 def export(run: Path, plan: Plan, store: Store, failures: Mapping[str, Failure]) -> None:
     """Put all scores and predictions of a run into its folder, with what says which figures are made of them.
 
     They are linked where the file system allows it, so they take no room twice. They hold similarities, predicted
-    classes and sums over records, under opaque codes: no beat and no name.
+    classes, guesses of sex and age beside the truth, and sums over records, under opaque codes: no beat and no name.
 
     Parameters
     ----------
@@ -140,13 +139,19 @@ def _index(run: Path) -> dict[str, Any]:
 
 
 def _measure(asked: Mapping[str, Any], shelf: Shelf) -> Result:
+    from agile_bench.engine.jobs.attribute_measures import attribute_measures
     from agile_bench.engine.jobs.identity import attack_measures
     from agile_bench.engine.jobs.usefulness import use_measures
 
+    makers = {
+        "attack-measures": attack_measures,
+        "use-measures": use_measures,
+        "attribute-measures": attribute_measures,
+    }
     for address in (a for addresses in asked["inputs"].values() for a in addresses):
         shelf.manifest(address)
     job = Job(asked["spec"], asked["inputs"], {}, shelf, "cpu", lambda done, total: None)
-    arrays, meta = (attack_measures if asked["kind"] == KINDS[0] else use_measures)(job)
+    arrays, meta = makers[asked["kind"]](job)
     return arrays, json.loads(canonical_json(meta))
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from agile_bench.api import Array
+from agile_bench.engine import attribute_verdicts
 from agile_bench.engine.columns import ATTACKER, COLUMNS, PLACE, Cell, Row, blank, write_frame
+from agile_bench.engine.curves import curve_rows, write_curves
 from agile_bench.engine.failure import Failure
 from agile_bench.engine.floors import excess_rows, kept_rows
 from agile_bench.engine.strongest import Figures, strongest_rows
@@ -19,6 +21,7 @@ from agile_bench.engine.strongest import Figures, strongest_rows
 HIGHER_IS_BETTER = frozenset(
     (
         *("eer", "eer-folded", "kl-eq6", "kl-reverse", "js", "posterior-entropy", "kl-ceiling", "excess-eer"),
+        *("age-mae", "age-mae-median"),
         *("accuracy", "balanced-accuracy", "macro-f1", "majority", "agreement", "auroc", "snr-db", "pearson-r"),
         *(f"{rate}-{name}" for rate in ("se", "pp") for name in "nsvf"),
     )
@@ -71,10 +74,11 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """All rows of a run, and the comparisons of its methods."""
+    """All rows of a run, the comparisons of its methods and the loss curves of its attackers."""
 
     rows: list[Row]
     comparisons: list[dict[str, Any]] = field(default_factory=list)
+    curves: list[dict[str, Any]] = field(default_factory=list)
 
 
 def frame(cells: Sequence[Cell], measured: Measured, failures: Mapping[str, Failure]) -> Frame:
@@ -88,6 +92,7 @@ def frame(cells: Sequence[Cell], measured: Measured, failures: Mapping[str, Fail
         Why measures could not be made, by address.
     """
     rows: list[Row] = []
+    curves: list[dict[str, Any]] = []
     people: dict[tuple[Any, ...], int] = {}
     for cell in cells:
         if failure := failures.get(cell.measures):
@@ -95,12 +100,14 @@ def frame(cells: Sequence[Cell], measured: Measured, failures: Mapping[str, Fail
             continue
         meta = measured.meta(cell.measures)
         rows += _rows(cell, meta)
+        curves += curve_rows(cell, meta)
         people[_split(cell.axes)] = int(meta["people"])
     for row in rows:  # a cell that failed stands where the others of its split do
         if row["status"] in ("failed", "not-computable"):
             row["subjects"] = people.get(_split(row), row["subjects"])
     guessed = {_attacker(c.axes) for c in cells if c.guessed}
     _judge(rows, guessed)
+    attribute_verdicts.judge(rows)
     for row in rows:  # after the verdict, which is on the attacker without a front-end
         if "measures" in row and (chosen := row.pop("chosen", "")):
             row["front_end"] = chosen
@@ -113,7 +120,7 @@ def frame(cells: Sequence[Cell], measured: Measured, failures: Mapping[str, Fail
     for row in rows:
         row.pop("measures", None)
         row["higher_is_better"] = row["higher_is_better"] or row["metric"] in HIGHER_IS_BETTER
-    return Frame(rows, compared)
+    return Frame(rows, compared, curves)
 
 
 def _attacker(axes: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -140,12 +147,13 @@ def _rows(cell: Cell, meta: Mapping[str, Any]) -> Iterator[Row]:
 def _failed(cell: Cell, failure: Failure) -> Row:
     attack = bool(cell.axes.get("knowledge"))
     told = {"metric": "eer" if attack else "accuracy", "level": "record" if attack else "beat"}
-    return blank() | cell.axes | told | {"status": failure.status, "reason": failure.reason, "measures": cell.measures}
+    return blank() | told | cell.axes | {"status": failure.status, "reason": failure.reason, "measures": cell.measures}
 
 
 def write_figures(folder: Path, found: Frame) -> None:
-    """Write what is made of measures: the frame and the comparisons."""
+    """Write what is made of measures: the frame, the comparisons and the loss curves."""
     write_frame(found.rows, str(folder / "results.parquet"))
+    write_curves(found.curves, str(folder / "training.parquet"))
     told = [{k: _strict(v) for k, v in c.items()} for c in found.comparisons]
     text = json.dumps(told, indent=1, sort_keys=True, allow_nan=False)
     (folder / "comparisons.json").write_text(text + "\n", encoding="utf-8")

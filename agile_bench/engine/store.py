@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from agile_bench.api import Array, Refusal
+from agile_bench.engine import checkpoints
 from agile_bench.engine.keys import address as address_of
 from agile_bench.engine.keys import canonical_json, file_digest
 
@@ -159,7 +160,8 @@ class Store(Shelf):
         return self.root / address[:2] / address
 
     def sweep(self) -> None:
-        """Remove temporary folders that a killed run left behind long ago."""
+        """Remove temporary folders and checkpoints that a killed run left behind long ago."""
+        checkpoints.sweep(self.root)
         for left in (self.root / "tmp").iterdir():
             try:
                 if time.time() - left.stat().st_mtime > STALE_SECONDS:

@@ -10,12 +10,17 @@ from torch.nn import functional
 
 from agile_bench.api import BEAT_SAMPLES, Array
 
-__all__ = ["ConvClassifier", "ConvEncoder", "shifted"]
+__all__ = ["ConvClassifier", "ConvEncoder", "PintoClassifier", "PintoEncoder", "shifted"]
 
 KERNELS = (9, 5, 5)
 STRIDES = (4, 2, 2)
 COLUMNS = -(-BEAT_SAMPLES // 16)
 """Columns that the three strides leave of a beat."""
+PINTO_WIDTHS = (24, 24, 36, 36)
+PINTO_POOLS = (5, 5, 5)
+"""As published, for 1,000 samples: 3 columns are left of them."""
+BEAT_POOLS = (2, 2, 2)
+"""For a beat, of which pools of 5 would leave nothing: 17 columns. Recognised held-out beats best of those tried."""
 
 
 class ConvEncoder(nn.Module):
@@ -85,6 +90,64 @@ class ConvClassifier(nn.Module):
         widths = (first[0], middle[0], last[0])
         encoder = ConvEncoder(first[1], widths, size, joined - widths[-1] * COLUMNS)
         return cls(encoder, state[f"{prefix}head.weight"].shape[0])
+
+
+class PintoEncoder(nn.Module):
+    """Four convolutions of 5 samples with pools between, and a dense layer, as Pinto et al. 2019 published them.
+
+    Neither padded nor normalised.
+
+    Parameters
+    ----------
+    samples : int
+        Length of a signal.
+    pools : tuple of 3 int
+        Samples that each pool makes one of; all 5 for the published 1,000 samples.
+    """
+
+    def __init__(self, samples: int = BEAT_SAMPLES, pools: tuple[int, int, int] = BEAT_POOLS) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 1
+        for number, width in enumerate(PINTO_WIDTHS):
+            if number:
+                layers.append(nn.MaxPool1d(pools[number - 1]))
+                samples //= pools[number - 1]
+            layers += [nn.Conv1d(channels, width, 5), nn.ReLU()]
+            samples -= 4
+            channels = width
+        self.trunk = nn.Sequential(*layers)
+        self.dense = nn.Linear(channels * samples, 100)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Embeddings (n, 100) of signals (n, 1, samples), none negative."""
+        return functional.relu(self.dense(self.trunk(signal).flatten(1)))
+
+
+class PintoClassifier(nn.Module):
+    """`PintoEncoder`, dropout and a linear layer to logits.
+
+    Parameters
+    ----------
+    encoder : PintoEncoder
+    classes : int
+    """
+
+    def __init__(self, encoder: PintoEncoder, classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = nn.Dropout(0.2)
+        self.head = nn.Linear(encoder.dense.out_features, classes)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Logits (n, classes) of signals (n, 1, samples)."""
+        logits: Tensor = self.head(self.dropout(self.encoder(signal)))
+        return logits
+
+    @classmethod
+    def like(cls, state: Mapping[str, Array], prefix: str = "") -> PintoClassifier:
+        """A classifier of beats of the size found in a packed one."""
+        return cls(PintoEncoder(), len(state[f"{prefix}head.bias"]))
 
 
 def shifted(signal: Tensor, most: int) -> Tensor:

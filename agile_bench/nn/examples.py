@@ -9,10 +9,11 @@ import numpy as np
 from torch import Tensor, nn
 
 from agile_bench.api import Array, Beats, Context, NotComputable, State
-from agile_bench.nn.beats import DRAWS, draws
+from agile_bench.nn.beats import DRAWS, draws, longer
+from agile_bench.nn.sampling import evenly, held_out
 from agile_bench.nn.seeding import seeded
 from agile_bench.nn.state import pack
-from agile_bench.nn.train import Inputs, fit
+from agile_bench.nn.train import Inputs, Stop, fit
 
 __all__ = ["diverging_is_told", "people_of", "records_of", "releases", "signal_of_epoch", "teach_examples"]
 
@@ -72,14 +73,16 @@ def teach_examples(
     build: Callable[[int], nn.Module],
     given: Callable[[int], Inputs],
     person: Array,
+    session: Array,
     ctx: Context,
     *,
     epochs: int,
     lr: float,
     again: bool,
     augment: Callable[[Sequence[Tensor]], Sequence[Tensor]] | None = None,
+    patience: int | None = None,
 ) -> State:
-    """Fit a classifier of people over examples that are drawn anew each epoch.
+    """Fit a classifier over examples that are drawn anew each epoch; people come equally often, and their sessions.
 
     Parameters
     ----------
@@ -89,19 +92,25 @@ def teach_examples(
         Inputs of all examples in an epoch, in the order of `person`.
     person : (n,) int64 array
         Codes 0..k-1.
+    session : (n,) int array
+        Recording day, or recording, of each example.
     ctx : Context
     epochs : int
+        Passes over the examples, where no anonymizer is held; see `nn.beats.longer`.
     lr : float
         Peak rate of AdamW.
     again : bool
         Whether epochs differ in what they are given.
     augment : callable or None
         See `nn.train.fit`.
+    patience : int or None
+        Epochs without progress on held-out examples (`nn.sampling.held_out`) after which the training stops; None
+        trains on all examples, for all epochs.
 
     Returns
     -------
     State
-        Weights under ``net.``, ``train_accuracy`` and ``train_chance``.
+        Weights under ``net.``, and what `nn.train.History.told` says.
 
     Raises
     ------
@@ -109,6 +118,9 @@ def teach_examples(
         If the loss is no longer finite: names the epoch and the learning rate.
     """
     people = int(person.max()) + 1
+    stop = None if patience is None else Stop(held_out(person, session), patience)
+    taught = np.arange(len(person)) if stop is None else np.flatnonzero(~stop.held_out)
+    in_turn = evenly(person[taught], session[taught], ctx)
     with seeded(ctx, "init"):
         net = build(people)
     with diverging_is_told():
@@ -118,11 +130,13 @@ def teach_examples(
             given(0),
             person,
             ctx,
-            epochs=epochs,
-            batch=min(BATCH, max(SMALLEST_BATCH, len(person) // FEWEST_STEPS)),
+            epochs=longer(epochs, ctx),
+            batch=min(BATCH, max(SMALLEST_BATCH, len(taught) // FEWEST_STEPS)),
             lr=lr,
             weight_decay=0.05,
             augment=augment,
             fresh=given if again else None,
+            order=lambda epoch: taught[in_turn(epoch)],
+            stop=stop,
         )
-    return {**pack(net, "net."), "train_accuracy": np.array(history.accuracy), "train_chance": np.array(1 / people)}
+    return {**pack(net, "net."), **history.told(1 / people)}

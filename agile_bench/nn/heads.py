@@ -78,6 +78,14 @@ class _MarginHead(Head):
         self.warm_up = warm_up
         self.seen = 0
 
+    def get_extra_state(self) -> Tensor:
+        """Steps seen so far: a training that goes on from a checkpoint knows where its margin begins."""
+        return torch.tensor(self.seen)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Steps seen so far."""
+        self.seen = int(state)
+
     def forward(self, embeddings: Tensor, people: Tensor) -> Tensor:
         self.loss.margin = self.margin if self.seen >= self.warm_up else 0.0
         self.seen += 1

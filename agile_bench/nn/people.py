@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 from torch import Tensor, nn
 
-from agile_bench.api import Array, Beats, Context, NotComputable, State
-from agile_bench.nn.beats import DRAWS, draws
-from agile_bench.nn.seeding import seeded
-from agile_bench.nn.state import pack
-from agile_bench.nn.train import fit
+from agile_bench.api import Array, Beats, Context, State
+from agile_bench.nn.beats import draws
+from agile_bench.nn.examples import people_of, signal_of_epoch, teach_examples
 
 __all__ = ["teach_people"]
 
@@ -25,6 +22,7 @@ def teach_people(
     epochs: int,
     lr: float,
     augment: Callable[[Sequence[Tensor]], Sequence[Tensor]],
+    patience: int | None = None,
 ) -> State:
     """Fit a classifier of the pool's people; where the attacker holds an anonymizer, on another release each epoch.
 
@@ -42,42 +40,29 @@ def teach_people(
         Peak rate of AdamW.
     augment : callable
         See `nn.train.fit`.
+    patience : int or None
+        See `nn.examples.teach_examples`.
 
     Returns
     -------
     State
-        Weights under ``net.``, and ``train_accuracy``, which at chance means: did not learn.
+        Weights under ``net.``, and what `nn.train.History.told` says.
 
     Raises
     ------
     NotComputable
-        With fewer than two people in the pool.
+        With fewer than two people in the pool, or if the loss is no longer finite.
     """
-    assert pool.subject is not None  # every attacker's pool carries it
-    people, code = np.unique(pool.subject, return_inverse=True)
-    if len(people) < 2:
-        raise NotComputable("a network that tells people apart needs at least 2 people in the pool")
-
-    def fresh(epoch: int) -> tuple[Array, ...]:
-        return inputs(ctx.release(pool, epoch % DRAWS).signal)
-
-    with seeded(ctx, "init"):
-        net = build(len(people))
-    history = fit(
-        net,
-        nn.CrossEntropyLoss(label_smoothing=0.05),
-        inputs(pool.signal),
-        code.astype(np.int64),
+    code, _ = people_of(pool)
+    return teach_examples(
+        build,
+        lambda epoch: inputs(signal_of_epoch(pool, ctx, epoch)),
+        code,
+        pool.record,
         ctx,
         epochs=epochs,
-        batch=64,
         lr=lr,
-        weight_decay=0.05,
+        again=draws(ctx) > 1,
         augment=augment,
-        fresh=fresh if draws(ctx) > 1 else None,
+        patience=patience,
     )
-    return {
-        **pack(net, "net."),
-        "train_accuracy": np.array(history.accuracy),
-        "train_chance": np.array(1 / len(people)),
-    }

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agile_bench.api import Array, Context
+from agile_bench.api import Array, Context, State
+from agile_bench.nn.checkpoint import Progress, Resumable
 from agile_bench.nn.seeding import seeded
 
-__all__ = ["History", "Inputs", "fit", "predict"]
+__all__ = ["History", "Inputs", "Stop", "fit", "predict"]
 
 Inputs = tuple[Array, ...]
 """The arguments of a module's `forward`, each with one row per example."""
@@ -22,6 +23,22 @@ BLOCK = 256
 """Rows that `predict` hands to the module at once; a constant, because bits depend on it."""
 WARM_UP = 0.15
 """Share of the steps in which the learning rate rises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """When to stop early: after `patience` epochs that did not lower the loss of examples held out for this.
+
+    Parameters
+    ----------
+    held_out : (n,) bool array
+        Examples that are never learnt from.
+    patience : int
+        Epochs.
+    """
+
+    held_out: Array
+    patience: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +52,18 @@ class History:
     accuracy : float
         Share of examples of the last epoch, as augmented, whose largest output was the target; nan where targets are
         not class indices. At chance, the network did not learn.
+    held_out : (epochs,) float64
+        Loss of the held-out examples after each epoch; empty where none were held out.
     """
 
     loss: Array
     accuracy: float
+    held_out: Array
+
+    def told(self, chance: float) -> State:
+        """What an attacker's state says of this training: accuracy beside chance, and the loss curves."""
+        state = {"train_accuracy": np.array(self.accuracy), "train_chance": np.array(chance), "train_loss": self.loss}
+        return state | ({"held_out_loss": self.held_out} if len(self.held_out) else {})
 
 
 def fit(
@@ -54,12 +79,15 @@ def fit(
     weight_decay: float = 0.01,
     augment: Callable[[Sequence[Tensor]], Sequence[Tensor]] | None = None,
     fresh: Callable[[int], Inputs] | None = None,
+    order: Callable[[int], Array] | None = None,
+    stop: Stop | None = None,
 ) -> History:
     """Train a module in place with AdamW, a linear warm-up and a cosine decay.
 
     The order of the examples, dropout and augmentation are pure functions of ``ctx.label`` and the epoch. All data lie
     on the device for the whole training, and the host waits for the device once an epoch. On CUDA the forward pass
-    runs in bfloat16.
+    runs in bfloat16. A long training leaves checkpoints where the context has room for them, and goes on from the last
+    one to the same bits.
 
     Parameters
     ----------
@@ -79,6 +107,11 @@ def fit(
         Changes a batch's inputs on the device, drawing from torch's global generator.
     fresh : callable or None
         Other inputs of the same examples for an epoch, such as another draw of an anonymizer's release.
+    order : callable or None
+        Rows of an epoch in the order in which they are learnt from, such as `nn.sampling.evenly` gives them; every
+        example once, shuffled, if none. Never one that is held out.
+    stop : Stop or None
+        Examples that tell when to stop; the weights of the best epoch are then kept.
 
     Returns
     -------
@@ -91,37 +124,46 @@ def fit(
     FloatingPointError
         If the loss is no longer finite: names the epoch and the learning rate.
     """
-    n = len(targets)
-    if n == 0:
+    taught = np.arange(len(targets)) if stop is None else np.flatnonzero(~stop.held_out)
+    if len(taught) == 0:
         raise ValueError("nothing to train on: no example")
     device = torch.device(ctx.device)
     module.to(device).train()
     optimizer = torch.optim.AdamW(module.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
     wanted = torch.tensor(targets).to(device)
     given = _on_device(inputs, device)
-    steps = -(-n // batch)
-    losses = np.zeros(epochs)
-    right = torch.zeros((), device=device)
-    for epoch in range(epochs):
+    run = Progress(epochs)
+    left = Resumable(module, optimizer, ctx, (epochs, batch, lr, weight_decay, len(targets)))
+    for epoch in range(left.resume(run), epochs):
         if fresh is not None:
             given = _on_device(fresh(epoch), device)
-        order = torch.tensor(ctx.rng("order", epoch).permutation(n)).to(device)
-        total, right = torch.zeros((), device=device), torch.zeros((), device=device)
+        rows = order(epoch) if order is not None else taught[ctx.rng("order", epoch).permutation(len(taught))]
+        plan = torch.tensor_split(torch.tensor(rows).to(device), -(-len(rows) // batch))
+        counted = _classes(wanted) and (stop is not None or epoch + 1 == epochs)
         with seeded(ctx, "epoch", epoch):
-            for step, rows in enumerate(torch.tensor_split(order, steps)):
-                _set_rate(optimizer, lr * _schedule((epoch * steps + step) / (epochs * steps)))
-                picked: Sequence[Tensor] = [x[rows] for x in given]
+            total, right = torch.zeros((), device=device), torch.zeros((), device=device)
+            for step, chosen in enumerate(plan):
+                _set_rate(optimizer, lr * _schedule((epoch * len(plan) + step) / (epochs * len(plan))))
+                picked: Sequence[Tensor] = [x[chosen] for x in given]
                 if augment is not None:
                     picked = augment(picked)
-                loss, hits = _step(module, loss_fn, optimizer, picked, wanted[rows])
-                total += loss * len(rows)
-                right += hits
-        losses[epoch] = float(total) / n
-        if not np.isfinite(losses[epoch]):
+                loss, outputs = _step(module, loss_fn, optimizer, picked, wanted[chosen])
+                total += loss * len(chosen)
+                if counted:
+                    right += (outputs.argmax(1) == wanted[chosen]).sum()
+        run.told(epoch, float(total) / len(rows), float(right) / len(rows))
+        if not np.isfinite(run.loss[epoch]):
             raise FloatingPointError(f"the loss is not finite in epoch {epoch + 1} of {epochs} at learning rate {lr:g}")
         ctx.progress(epoch + 1, epochs)
+        if stop is not None:
+            run.judged(epoch, _loss(module, loss_fn, given, wanted, stop.held_out, batch), module)
+            if run.since_best(epoch) >= stop.patience:
+                break
+        left.keep(run)
+    left.done(run)
+    run.restore_best(module)
     module.eval()
-    return History(losses, float(right) / n if _classes(wanted) else float("nan"))
+    return History(run.losses, run.accuracy if _classes(wanted) else float("nan"), run.held_out_losses)
 
 
 def predict(module: nn.Module, inputs: Inputs, ctx: Context, block: int = BLOCK) -> Array:
@@ -163,17 +205,39 @@ def _step(
     picked: Sequence[Tensor],
     wanted: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """One update; the loss and the number of right answers stay on the device."""
-    with torch.autocast(wanted.device.type, dtype=torch.bfloat16, enabled=wanted.device.type == "cuda"):
-        outputs = module(*picked)
-    outputs = outputs.float()
+    """One update; the loss and the outputs stay on the device."""
+    outputs = _outputs(module, picked, wanted.device)
     loss = loss_fn(outputs, wanted)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    if not _classes(wanted):
-        return loss.detach(), torch.zeros((), device=wanted.device)
-    return loss.detach(), (outputs.detach().argmax(1) == wanted).sum()
+    return loss.detach(), outputs.detach()
+
+
+def _outputs(module: nn.Module, picked: Sequence[Tensor], device: torch.device) -> Tensor:
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+        outputs: Tensor = module(*picked)
+    return outputs.float()
+
+
+def _loss(
+    module: nn.Module,
+    loss_fn: Callable[[Tensor, Tensor], Tensor],
+    given: Sequence[Tensor],
+    wanted: Tensor,
+    held_out: Array,
+    batch: int,
+) -> float:
+    """Mean loss of the held-out examples, as they are."""
+    module.eval()
+    rows = torch.tensor(np.flatnonzero(held_out)).to(wanted.device)
+    total = torch.zeros((), device=wanted.device)
+    with torch.no_grad():
+        for chosen in torch.tensor_split(rows, -(-len(rows) // batch)):
+            outputs = _outputs(module, [x[chosen] for x in given], wanted.device)
+            total += loss_fn(outputs, wanted[chosen]) * len(chosen)
+    module.train()
+    return float(total) / len(rows)
 
 
 def _classes(targets: Tensor) -> bool:

@@ -153,6 +153,12 @@ def blend(original: Array, released: Array, amount: float) -> Array:
     return mixed.astype(np.float32)
 
 
+def perturbation(original: Array, released: Array) -> Array:
+    """What a release adds to the original beats, (n, 200) float32, mV; the beat itself is gone."""
+    added: Array = (released.astype(np.float64) - original).astype(np.float32)
+    return added
+
+
 def spike(signal: Array, person: Array, rms_mv: float, ctx: Context) -> Array:
     """Beats with a smooth pattern added that is the person's own, (n, 200) float32.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -9,20 +10,24 @@ from agile_bench.reports.escape import printable
 from agile_bench.reports.figures import (
     ORDER,
     Figure,
+    Method,
     Plug,
     Roles,
     chance_of_rank1,
     grouped,
     headline,
+    lowest,
     mean,
+    method_of,
     place_of,
     plug_of,
     worst,
 )
 from agile_bench.reports.frame import Row
-from agile_bench.reports.tables import NOTHING, Cell, Column, Place, Table, cell, without_empty
+from agile_bench.reports.graded import WELL_ABOVE
+from agile_bench.reports.tables import NOTHING, Cell, Column, Place, Table, cell, label, without_empty
 
-__all__ = ["controls_board", "known_board"]
+__all__ = ["controls_board", "known_board", "perturbation_board"]
 
 ALWAYS = ("positive", "permuted")
 TOLD = ("eer", "rank-1", "")
@@ -41,6 +46,8 @@ MUST = (
     "enrolled releases",
     "figures of the ignorant attacker there only show that looking private to it is no evidence",
 )
+PERTURBATION = "perturbation-only"
+"""The control that shows released minus original beats, in every role."""
 
 
 class _Judged(NamedTuple):
@@ -91,6 +98,50 @@ def known_board(rows: Sequence[Row], roles: Roles) -> Table:
     columns, made = without_empty(columns, made, len(columns) - len(KNOWN) - 2)
     caption = "rank-1 % under releases whose effect on identity is known"
     return Table("controls-known", Place(), "Controls of known effect", caption, columns, made, MUST)
+
+
+def perturbation_board(place: Place, rows: Iterable[Row], roles: Roles) -> Table:
+    """Show what the perturbation of every method alone says of the person, by the attacker of the lowest EER.
+
+    Parameters
+    ----------
+    place : Place
+    rows : iterable of Row
+        All of the place.
+    roles : Roles
+    """
+    alone = [r for r in rows if r.role == "control" and r.control == PERTURBATION and roles.judges(r)]
+    lines = [_alone_line(place, method, mine) for method, mine in sorted(grouped(alone, method_of).items())]
+    columns = (
+        Column("anonymizer", kind="text"),
+        Column("EER %"),
+        Column("rank-1 %"),
+        Column("attacker", kind="word"),
+        Column("chance %", short="chance"),
+        Column("the perturbation alone says", short="alone\nsays", kind="text"),
+    )
+    caption = "what the perturbation alone says of the person: pool, gallery and probes are released minus original"
+    notes = (
+        "an oracle: nobody who is given releases has it, so it ranks no method and is no attacker's figure",
+        "who it is: the lower end of rank-1 exceeds twice chance",
+    )
+    title = f"Perturbation alone · {place}"
+    return Table("perturbation", place, title, caption, columns, tuple(lines), notes)
+
+
+def _alone_line(place: Place, method: Method, rows: Sequence[Row]) -> tuple[Cell, ...]:
+    eer, who = lowest(headline([r for r in rows if r.metric == "eer"]))
+    rank1 = _figure([r for r in rows if not who or plug_of(r).label == who], "rank-1")
+    chance = chance_of_rank1(rows, place.subjects)
+    told = "who it is" if rank1.low > WELL_ABOVE * chance else "nothing shown"
+    return (
+        Cell(label(method.anonymizer, method.settings)),
+        eer.cell(100),
+        rank1.cell(100),
+        Cell(who or NOTHING),
+        cell(chance, scale=100),
+        Cell(NOTHING if math.isnan(rank1.value) else told),
+    )
 
 
 def _where() -> tuple[Column, ...]:

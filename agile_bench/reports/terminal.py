@@ -11,7 +11,7 @@ from rich.segment import Segments
 from rich.table import Table as Grid
 from rich.text import Text
 
-from agile_bench.reports.boards import boards
+from agile_bench.reports.attributes import every_board
 from agile_bench.reports.escape import printable
 from agile_bench.reports.frame import Run, Summary
 from agile_bench.reports.tables import NOTHING, Cell, Table
@@ -53,7 +53,7 @@ def print_run(run: Run, console: Console | None = None) -> None:
     )
     made = f"{s.computed_artefacts} artefacts computed, {s.cached_artefacts} from the store"
     _say(console, f"suite {printable(s.suite)} · {made}", "dim")
-    for table in boards(run):
+    for table in every_board(run):
         console.print()
         print_table(table, console)
 

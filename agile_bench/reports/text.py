@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from agile_bench.reports.boards import boards
+from agile_bench.reports.attributes import every_board
 from agile_bench.reports.escape import csv_cell, markdown
 from agile_bench.reports.frame import Run
 from agile_bench.reports.tables import NOTHING, Cell, Table
@@ -39,7 +39,7 @@ def write_text(run: Run, folder: Path) -> list[Path]:
     list of Path
         The files written.
     """
-    tables = boards(run)
+    tables = every_board(run)
     title = f"# Leaderboards · suite {markdown(run.summary.suite)}\n\n{summary_line(run.summary)}\n"
     texts = {
         "leaderboards.md": title + "".join(as_markdown(t) for t in tables),

@@ -27,8 +27,6 @@ FILES = {
     "exits.py": "import sys\nsys.exit(0)\n",
     "empty.py": "Mine = 3\n",
     "gaussian.py": "from agile_bench.api import Anonymizer\nclass Mine(Anonymizer):\n    '''Mine.'''\n",
-    "guesser.py": "from agile_bench.api import AttributeAttacker\n"
-    "class Mine(AttributeAttacker):\n    '''Mine.'''\n    target = 'sex'\n",
     "kindless.py": "from agile_bench.api import Plugin\nclass Mine(Plugin):\n    '''Mine.'''\n",
     "a_file": "",
 }
@@ -64,7 +62,7 @@ REFUSED: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     ((*RUN, "-A", "svd+nothing"), ("front-end 'nothing'",)),
     ((*RUN, "-A", "svd+"), ("front-end ''",)),
     ((*RUN, "-e", "waveforms"), ("evaluator 'waveforms'", "Did you mean 'waveform'?", "diagnosis")),
-    ((*RUN, "-A", "guesser", "--plugin", "guesser.py:Mine"), ("'guesser'", "sex", "identity attackers")),
+    ((*RUN, "-A", "sex+try-donors"), ("sex+try-donors", "exploits an anonymizer")),
     (("run", "one_day.toml", "--plugin", "one_day.py:OneDay"), ("'one-day'", "'cross-day'", "within-record, same-day")),
     # settings
     ((*RUN, "-a", "gaussian:snr_db"), ("gaussian:snr_db", "NAME:KEY=VALUE")),

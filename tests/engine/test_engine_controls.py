@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_plugins import COUNTED, COUNTS_FILE, row_of, rows_of, task_of, tasks_of, told
-from small_runs import TEMPLATE_FILE, Run, run_here, small
+from small_runs import TEMPLATE_FILE, Run, plugin_file, run_here, small
 
 from agile_bench.api import Array
 from agile_bench.engine.columns import Row
@@ -65,6 +65,7 @@ def test_every_control_is_there_at_its_levels_beside_methods_only_and_for_real_a
     known |= {(spike, "semi-informed", "") for spike in SPIKES}
     beside = {("matched-noise", level, "gaussian") for level in ("ignorant", "semi-informed")}
     beside |= {(dose, "ignorant", "gaussian") for dose in DOSES}
+    beside |= {("perturbation-only", "semi-informed", "gaussian")}
     assert controls_of(full, "plain") == basic | known | beside
     assert controls_of(full, "random-guess") == basic
 
@@ -75,7 +76,10 @@ def test_what_stands_beside_a_method_is_met_at_the_levels_that_are_asked(
     suite = small(anonymizers=("gaussian",), knowledge=("semi-informed",), controls="full")
     run = run_here(suite, tmp_path_factory.mktemp("semi"))
     beside = {c for c in controls_of(run, "plain") if c[2]}
-    assert beside == {("matched-noise", "semi-informed", "gaussian")}
+    assert beside == {
+        ("matched-noise", "semi-informed", "gaussian"),
+        ("perturbation-only", "semi-informed", "gaussian"),
+    }
     plain = run_here(small(), tmp_path_factory.mktemp("plain"))
     assert controls_of(plain, "plain") == {("positive", "unprotected", ""), ("permuted", "unprotected", "")}
 
@@ -158,12 +162,12 @@ def test_more_of_a_release_hides_more(full: Run) -> None:
     assert found[-1] > whole["value"]
 
 
-def probes(run: Run, **spec: object) -> tuple[Array, Array, Array, Array]:
-    """Probe beats: original, as a variant shows them, and as the release does that it is made from; their records."""
-    task = task_of(run, "variant", role="0.probe", **spec)
+def probes(run: Run, role: str = "0.probe", **spec: object) -> tuple[Array, Array, Array, Array]:
+    """A role's beats: original, as a variant shows them, as the release does that it is made from; their records."""
+    task = task_of(run, "variant", role=role, **spec)
     split = run.store.arrays(task.inputs["split"][0])
     shown, given = (run.store.arrays(a)["signal"] for a in (task.address, *task.inputs["release"]))
-    rows = split["0.probe"]
+    rows = split[role]
     return split["beats/signal"][rows], shown, given, split["beats/record"][rows]
 
 
@@ -183,6 +187,85 @@ def test_matched_noise_is_as_far_from_the_original_as_the_release_in_every_recor
 def test_a_dose_is_that_share_of_the_methods_own_distortion(full: Run, amount: float) -> None:
     original, shown, given, record = probes(full, control="dose", amount=amount)
     assert prdn(original, shown, record) == pytest.approx(amount * prdn(original, given, record), rel=1e-3, abs=1e-12)
+
+
+@pytest.mark.parametrize("role", ["0.pool", "0.gallery", "0.probe"])
+def test_the_perturbation_alone_is_the_release_less_the_original_in_the_rhythm_of_nobody(full: Run, role: str) -> None:
+    original, shown, given, _ = probes(full, control="perturbation-only", role=role)
+    assert shown == pytest.approx(given - original, abs=1e-4)
+    assert np.abs(shown).max() > 0.1
+    (task,) = tasks_of(full, "variant", control="perturbation-only", role=role)
+    rhythm = full.store.arrays(task.address)
+    assert np.ptp(rhythm["rr_before"]) == np.ptp(rhythm["rr_after"]) == 0
+
+
+def test_the_pools_perturbation_is_of_the_attackers_own_instance(full: Run) -> None:
+    made_by = {}
+    for role in ("0.pool", "0.gallery", "0.probe"):
+        (task,) = tasks_of(full, "variant", control="perturbation-only", role=role)
+        release = full.plan.tasks[task.inputs["release"][0]]
+        made_by[role] = {full.plan.tasks[a].parts["spec"]["who"] for a in release.inputs["fitted"]}
+    assert made_by == {"0.pool": {"attacker"}, "0.gallery": {"defender"}, "0.probe": {"defender"}}
+
+
+def test_noise_that_knows_nobody_says_nothing_alone(full: Run) -> None:
+    row = row_of(
+        full.rows, role="control", control="perturbation-only", plugin="plain", metric="rank-1", level="record"
+    )
+    assert row["status"] == "ok"
+    assert row["low"] <= 1 / PEOPLE <= row["high"]
+
+
+OWN = '''
+import numpy as np
+from agile_bench.api import Anonymizer, Release
+
+class Own(Anonymizer):
+    """A small wave of the person's own; of size 0 it adds nothing."""
+    stochastic = False
+    reads = frozenset({"subject"})
+    size: float = 0.05
+
+    def release(self, state, beats, ctx):
+        wave = np.random.default_rng(int(beats.subject[0])).standard_normal(200)
+        return Release(signal=(beats.signal + self.size * wave).astype("float32"))
+'''
+
+
+@pytest.mark.parametrize(("size", "finds"), [(0.05, True), (0.0, False)])
+def test_a_wave_of_the_persons_own_is_a_biometric_and_never_an_attackers_figure(
+    tmp_path: Path, size: float, finds: bool
+) -> None:
+    suite = small(
+        anonymizers=({"name": "own", "size": size},),
+        knowledge=("semi-informed",),
+        controls="full",
+        datasets=(COHORT,),
+    )
+    run = run_here(suite, tmp_path, (plugin_file("own", "Own", OWN), TEMPLATE_FILE))
+    assert run.executor.failures == {}
+    alone = figure(run, "perturbation-only", "semi-informed")
+    assert alone == pytest.approx(1.0 if finds else 1 / PEOPLE)
+    (top,) = (r for r in rows_of(run.rows, role="strongest") if r["metric"] == "rank-1")
+    method = row_of(run.rows, role="method", knowledge="semi-informed", metric="rank-1", level="record")
+    assert top["value"] == method["value"]
+    assert all(c["b"].get("control") != "perturbation-only" for c in run.frame.comparisons)
+
+
+# -- screening of front-ends -------------------------------------------------------------------------------------------
+
+
+def test_attackers_share_the_choices_of_their_front_ends(tmp_path: Path) -> None:
+    suite = small(
+        attackers=("plain", "svd"), knowledge=("informed",), front_ends=("average", "median"), datasets=(COHORT,)
+    )
+    run = run_here(suite, tmp_path)
+    anonymizers = 2
+    assert len(tasks_of(run, "choice")) == anonymizers
+    chosen = {
+        t.uses["attacker"].name: t.inputs.get("choice") for t in tasks_of(run, "attacker") if "choice" in t.inputs
+    }
+    assert chosen.keys() == {"plain", "svd"}
 
 
 # -- attackers that fail a control -------------------------------------------------------------------------------------

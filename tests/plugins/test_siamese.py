@@ -6,15 +6,24 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from agile_bench.attackers.siamese import STRANGERS, Siamese, _pairs
+from agile_bench.attackers.siamese import STRANGERS, WIDTH, Siamese, _Kin
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from agile_bench.api import Context, NotComputable
 from agile_bench.contract import check_state, freeze
+from agile_bench.nn.beats import DRAWS
 from agile_bench.nn.ecgxtractor import CODES, Autoencoder, PairHead
 from agile_bench.testing import check_plugin, made_beats
 
 CTX = Context(label=("test",))
-SMALL = Siamese(width=32, epochs=20, pair_epochs=12, positives=200)
+SMALL = Siamese(epochs=20, pair_epochs=12, positives=200)
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch):
+    """An eighth of the small width, for speed."""
+    monkeypatch.setitem(WIDTH, "small", 32)
 
 
 @cache
@@ -28,8 +37,8 @@ def trained():
     return freeze(check_state(SMALL.fit(halves()[0], CTX), "fit"))
 
 
-def rows_of(beats):
-    return [np.flatnonzero(beats.subject == person) for person in np.unique(beats.subject)]
+def weights(module):
+    return sum(p.numel() for p in module.parameters())
 
 
 def test_keeps_the_contract():
@@ -73,17 +82,63 @@ def test_codes_are_fifty_and_give_back_a_beat_of_the_same_length():
     assert net(beats).shape == (3, 200)
 
 
-def test_the_published_size_is_that_of_the_paper():
-    encoder = sum(p.numel() for p in Autoencoder(1024).encoder.parameters())
-    head = sum(p.numel() for p in PairHead(1024).parameters())
-    assert encoder == pytest.approx(2.11e6, rel=0.01)
-    assert head == pytest.approx(2.8e6, rel=0.02)
+def test_the_published_layers_are_those_of_the_paper():
+    net = Autoencoder(WIDTH["published"])
+    shapes = [(m.in_channels, m.out_channels, m.kernel_size[0]) for m in net.encoder if isinstance(m, torch.nn.Conv1d)]
+    widths = [1, 8, 16, 32, 64, 128, 256, 512, 1024, 2]
+    assert shapes == list(zip(widths[:-1], widths[1:], [5] + 8 * [3], strict=True))
+    shapes = [(m.in_channels, m.out_channels, m.kernel_size[0]) for m in net.decoder if isinstance(m, torch.nn.Conv1d)]
+    assert shapes == list(zip(widths[:0:-1], widths[-2::-1], 8 * [3] + [5], strict=True))
+    lengths = [x.shape[1:] for x in layers(net.encoder, torch.zeros(1, 1, 200), torch.nn.Conv1d)]
+    sides = [200, 200, 100, 100, 50, 50, 25, 25, 25]
+    assert lengths == list(zip(widths[1:], sides, strict=True))
+    lengths = [x.shape[1:] for x in layers(net.decoder, torch.zeros(1, 2, 25), torch.nn.Conv1d)]
+    assert lengths == list(zip(widths[-2::-1], [25, 25, 50, 50, 100, 100, 200, 200, 200], strict=True))
+
+
+def test_the_published_head_is_that_of_the_paper():
+    head = PairHead(WIDTH["published"])
+    convolved = layers(head.side_layers, torch.zeros(1, 2, 25), torch.nn.Conv1d)
+    assert [x.shape[1:] for x in convolved] == [(256, 7), (512, 4)]
+    assert [m.stride for m in head.side_layers if isinstance(m, torch.nn.Conv1d)] == [(4,), (2,)]
+    assert [m.kernel_size for m in head.side_layers if isinstance(m, torch.nn.Conv1d)] == [(7,), (5,)]
+    dense = [m for m in [*head.side_layers, *head.pair_layers] if isinstance(m, torch.nn.Linear)]
+    assert [(m.in_features, m.out_features) for m in dense] == [(2048, 1024), (1024, 16), (16, 2)]
+
+
+def layers(net, x, kind):
+    """What each layer of a kind gives for x."""
+    given = []
+    net.eval()
+    for layer in net:
+        x = layer(x)
+        if isinstance(layer, kind):
+            given.append(x)
+    return given
+
+
+def test_the_published_size_has_as_many_weights_as_the_paper():
+    net, head = Autoencoder(WIDTH["published"]), PairHead(WIDTH["published"])
+    # Convolutions 1-8@5, then @3 up to 1024, scale and shift of 2,040 channels, and 2@3 with bias; then the mirror.
+    up = 3 * sum(8 * 2**n * 16 * 2**n for n in range(7))
+    assert weights(net.encoder) == 40 + up + 2 * 2040 + (3 * 1024 * 2 + 2) == 2_107_290
+    assert weights(net.decoder) == 3 * 2 * 1024 + up + 2 * 2040 + (5 * 8 + 1) == 2_107_289
+    sides = 2 * 2 + 7 * 2 * 256 + 2 * 256 + 5 * 256 * 512 + 2 * 512 + 2048 * 1024 + 2 * 1024
+    assert weights(head) == sides + 1024 * 16 + 2 * 16 + 16 * 2 + 2 == 2_776_134
+
+
+def test_the_published_size_trains_and_scores():
+    gallery, probes = halves(people=3, beats=4)
+    plugin = Siamese(size="published", epochs=1, pair_epochs=1, positives=10, dropout=0.9)
+    state = freeze(check_state(plugin.fit(gallery, CTX), "fit"))
+    assert plugin.embed(state, probes, CTX).shape == (len(probes), 1024)
+    assert np.isfinite(plugin.score(state, plugin.enrol(state, gallery, CTX), probes, CTX)).all()
 
 
 def test_an_autoencoder_remembers_the_beats_it_was_trained_on():
     gallery, _ = halves()
     signal = torch.tensor(gallery.signal)
-    state = Siamese(width=32, epochs=40)._train_codes(gallery.signal, CTX)
+    state = Siamese(epochs=40)._train_codes(gallery.signal, CTX)
     net = Autoencoder.like(state, "codes.")
     net.load_state_dict({k.removeprefix("codes."): torch.tensor(v) for k, v in state.items()})
     with torch.inference_mode():
@@ -93,8 +148,8 @@ def test_an_autoencoder_remembers_the_beats_it_was_trained_on():
 
 def test_pairs_of_one_person_come_first_and_from_other_records():
     made = made_beats(people=4)
-    made = replace(made, session=None)
-    a, b = _pairs(made, rows_of(made), 20, np.random.default_rng(0))
+    made = replace(made, session=made.subject)
+    a, b = drawn(made, 20)
     same = made.subject[a] == made.subject[b]
     assert same[:20].all()
     assert not same[20:].any()
@@ -105,24 +160,62 @@ def test_pairs_of_one_person_come_first_and_from_other_records():
 def test_pairs_of_one_person_come_from_other_days_where_there_are_some():
     made = made_beats(people=3, records=3)
     made = replace(made, session=made.record // 3 * 2 + (made.record % 3 == 2))
-    a, b = _pairs(made, rows_of(made), 90, np.random.default_rng(0))
+    a, b = drawn(made, 90)
     assert (made.session[a[:90]] != made.session[b[:90]]).all()
 
 
 def test_within_one_record_a_beat_is_not_paired_with_itself():
     gallery, _ = halves()
-    a, b = _pairs(gallery, rows_of(gallery), 180, np.random.default_rng(0))
+    a, b = drawn(gallery, 180)
     assert (a != b).all()
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=2, max_size=30), st.integers(0, 99))
+def test_a_pair_is_as_far_apart_as_the_person_allows(codes, seed):
+    person, day, record = np.array(codes).T
+    day = 3 * person + day  # a record lies in one day, a day in one person
+    record = 3 * day + record
+    made = made_beats(people=1, records=1, beats=len(person))
+    made = replace(made, subject=person, session=day, record=record)
+    assume(len(np.unique(person)) > 1 and np.bincount(person).max() > 1)
+    a, b = drawn(made, 40, seed)
+    assert (a != b).all()
+    for one, other in zip(a[:40], b[:40], strict=True):
+        mine = person == person[one]
+        assert mine[other]
+        assert day[one] != day[other] or (day[mine] == day[one]).all()
+        assert record[one] != record[other] or (record[mine] == record[one]).all()
+    assert (person[a[40:]] != person[b[40:]]).all()
+
+
+def test_all_beats_and_all_pairs_of_people_come_up_equally_often():
+    made = made_beats(people=3, records=2, beats=2)
+    a, b = drawn(made, 6000)
+    at = {(one, other): 0 for one in range(12) for other in range(12) if made.subject[one] == made.subject[other]}
+    for pair in zip(a[:6000], b[:6000], strict=True):
+        at[pair] += 1
+    far = {pair: n for pair, n in at.items() if made.record[pair[0]] != made.record[pair[1]]}
+    assert sum(far.values()) == 6000
+    np.testing.assert_allclose(list(far.values()), 250, atol=80)  # five standard deviations
+    strangers = np.zeros((3, 3))
+    np.add.at(strangers, (made.subject[a[6000:]], made.subject[b[6000:]]), 1)
+    np.testing.assert_allclose(strangers[~np.eye(3, dtype=bool)], 5000, atol=330)
+
+
+def drawn(beats, positives, seed=0):
+    return _Kin.of(beats).pairs(positives, np.random.default_rng(seed))
 
 
 def test_a_person_with_one_beat_is_a_stranger_to_others_and_can_be_enrolled():
     gallery, probes = halves()
     few = gallery.take(np.r_[0, np.flatnonzero(gallery.subject > 0)])
-    a, b = _pairs(few, rows_of(few), 20, np.random.default_rng(0))
+    a, b = drawn(few, 20)
     assert 0 not in a[:20]
     assert 0 in np.concatenate([a, b])
-    state = SMALL.fit(few, CTX)
-    assert np.isfinite(SMALL.score(state, SMALL.enrol(state, few, CTX), probes, CTX)).all()
+    plugin = Siamese(epochs=1, pair_epochs=1, positives=20)
+    state = plugin.fit(few, CTX)
+    assert np.isfinite(plugin.score(state, plugin.enrol(state, few, CTX), probes, CTX)).all()
 
 
 def test_nobody_with_two_beats_is_not_computable():
@@ -148,7 +241,7 @@ def test_equal_beats_tie_exactly():
 
 def test_equal_seeds_give_equal_bytes_and_other_seeds_others():
     def weights(label):
-        plugin = Siamese(width=16, epochs=1, pair_epochs=1)
+        plugin = Siamese(epochs=1, pair_epochs=1, positives=20)
         state = plugin.fit(halves()[0], Context(label=(label,)))
         return b"".join(state[name].tobytes() for name in sorted(state))
 
@@ -169,12 +262,25 @@ def test_the_pool_is_enlarged_by_further_releases_where_there_is_an_anonymizer()
         asked.append(draw)
         return beats
 
-    Siamese(width=16, epochs=1, pair_epochs=1).fit(gallery, Context(oracle=oracle))
-    assert asked == [1, 2, 3]
+    Siamese(epochs=1, pair_epochs=1, positives=20).fit(gallery, Context(oracle=oracle))
+    assert asked == list(range(1, DRAWS))
 
 
 def test_a_loss_that_is_nan_is_told_with_epoch_and_learning_rate():
     gallery, _ = halves()
     broken = gallery.with_signal(np.full_like(gallery.signal, np.nan))
-    with pytest.raises(FloatingPointError, match=r"epoch 1 of 20 at learning rate 0\.003"):
+    with pytest.raises(NotComputable, match=r"did not train: the loss is not finite in epoch 1 of 20 .* rate 0\.003"):
         SMALL.fit(broken, CTX)
+
+
+def test_a_pair_head_that_diverges_is_told_too(monkeypatch):
+    gallery, _ = halves()
+    monkeypatch.setattr(Siamese, "_codes", lambda *_: np.full((len(gallery), CODES), np.nan, np.float32))
+    with pytest.raises(NotComputable, match=r"epoch 1 of 12 at learning rate 0\.003"):
+        SMALL.fit(gallery, CTX)
+
+
+def test_the_loss_of_the_pair_head_is_told_epoch_by_epoch():
+    assert trained()["train_loss"].shape == (12,)
+    assert trained()["train_loss"][-1] < trained()["train_loss"][0]
+    assert trained()["train_chance"] == STRANGERS / (1 + STRANGERS)

@@ -4,7 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agile_bench.api import R_COLUMN, Array, Context, NotComputable
-from agile_bench.protocols.controls import blend, constant, matched_noise, scramble, spike, stand_ins, swapped
+from agile_bench.protocols.controls import (
+    blend,
+    constant,
+    matched_noise,
+    perturbation,
+    scramble,
+    spike,
+    stand_ins,
+    swapped,
+)
 
 CTX = Context(label=("made", "controls", 0))
 OTHER = Context(label=("made", "controls", 1))
@@ -180,6 +189,47 @@ def test_a_dose_beyond_the_ends_is_refused(amount: float) -> None:
         blend(beats(1), beats(1), amount)
 
 
+# -- the perturbation alone --------------------------------------------------------------------------------------------
+
+
+def found_by_nearest(alone: Array, person: Array) -> float:
+    """Rank-1 of the second half of each person's rows against the mean of the first, by least distance."""
+    people = np.unique(person)
+    gallery = np.stack([alone[person == p][:4].mean(axis=0) for p in people])
+    probes = np.stack([alone[person == p][4:].mean(axis=0) for p in people])
+    distance = np.square(probes[:, None] - gallery).sum(axis=2)
+    return float(np.mean(distance.argmin(axis=1) == np.arange(len(people))))
+
+
+def test_what_a_release_adds_is_all_that_is_left() -> None:
+    original = beats(2)
+    added = np.zeros((2, 200), np.float32)
+    added[0, 3], added[1, 199] = 0.25, -0.5
+    shown = perturbation(original, original + added)
+    assert shown.dtype == np.float32
+    assert shown == pytest.approx(added, abs=1e-6)
+    assert not perturbation(original, original).any()
+
+
+@given(size=st.floats(0.001, 1), seed=st.integers(0, 1000))
+def test_a_wave_of_the_persons_own_is_found_whatever_the_beats(size: float, seed: int) -> None:
+    person = np.repeat(np.arange(20), 8)
+    waves = beats(20, seed)
+    original = beats(160, seed + 1)
+    shown = perturbation(original, original + np.float32(size) * waves[person])
+    assert found_by_nearest(shown, person) == 1.0
+
+
+def test_noise_that_knows_nobody_finds_nobody() -> None:
+    """Twenty times twenty guesses of one in twenty: 20 expected, 40 are 4.6 standard deviations above."""
+    person = np.repeat(np.arange(20), 8)
+    found = 0.0
+    for seed in range(20):
+        original = beats(20, seed)[person]  # so like themselves that any trace of the beat would tell
+        found += 20 * found_by_nearest(perturbation(original, original + beats(160, seed + 100)), person)
+    assert found < 40
+
+
 # -- spikes ------------------------------------------------------------------------------------------------------------
 
 
@@ -224,6 +274,7 @@ def test_inputs_are_left_as_they_were() -> None:
         matched_noise(original, released, record, noise_of),
         blend(original, released, 0.0),
         blend(original, released, 1.0),
+        perturbation(original, released),
         spike(original, record, 0.0, CTX),
     ):
         assert shown.flags.writeable

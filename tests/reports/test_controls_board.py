@@ -18,6 +18,9 @@ from report_runs import (
     use,
 )
 
+from agile_bench.reports.controls import perturbation_board
+from agile_bench.reports.figures import Roles, place_of
+
 BOTH = [*control("positive", 0.06, 0.95), *control("permuted", 0.49, 0.02)]
 
 
@@ -205,3 +208,51 @@ def test_who_keeps_more_than_it_says_is_marked_in_the_tables(tmp_path, slug):
     table = board(tmp_path, rows, slug)
     assert column(table, "anonymizer") == ["a§", "b"]
     assert "§ keeps more than it says: label, rr (a)" in table.notes
+
+
+def alone(anonymizer: str, eer: float, rank1: float, low: float, **changes):
+    fixed = {"anonymizer": anonymizer, "knowledge": "semi-informed", "low": low, "high": 1.0, **changes}
+    return control("perturbation-only", eer, rank1, **fixed)
+
+
+def perturbations(rows):
+    place = place_of(rows[0])
+    return perturbation_board(place, rows, Roles(rows))
+
+
+def test_what_the_perturbation_alone_says_stands_in_words_by_its_best_attacker():
+    """Chance is 1/50: a lower end of 0.04 is twice chance, not above it."""
+    rows = [attack(name, 0.3, subjects=50, plugin=plugin) for name in "abc" for plugin in ("svd", "cnn1d")]
+    rows += alone("b", 0.1, 0.8, 0.041, subjects=50) + alone("b", 0.05, 0.7, 0.05, subjects=50, plugin="cnn1d")
+    rows += alone("a", 0.5, 0.06, 0.04, subjects=50)
+    table = perturbations(rows)
+    assert column(table, "anonymizer") == ["a", "b"]
+    assert column(table, "attacker") == ["svd", "cnn1d"]
+    assert [column(table, "EER %")[1][:3], column(table, "rank-1 %")[1][:4]] == ["5.0", "70.0"]
+    assert column(table, "the perturbation alone says") == ["nothing shown", "who it is"]
+    assert column(table, "chance %") == ["2.0", "2.0"]
+    assert "of the person" in table.caption
+    assert "oracle" in table.notes[0]
+
+
+def test_a_perturbation_that_could_not_be_judged_says_nothing():
+    failed = {"status": "failed", "value": NAN}
+    rows = [attack("a", 0.3)]
+    rows += [
+        row(**{"role": "control", "control": "perturbation-only", "anonymizer": "a", "metric": m, **failed})
+        for m in ("eer", "rank-1")
+    ]
+    table = perturbations(rows)
+    assert [c.line for c in table.rows[0]][1:3] == ["- failed", "- failed"]
+    assert column(table, "the perturbation alone says") == ["-"]
+
+
+def test_the_perturbation_alone_ranks_nobody_and_spoils_no_attacker(tmp_path):
+    rows = [*BOTH, attack("g", 0.4), *strongest("g", 0.4)]
+    told = {
+        slug: [[c.line for c in r] for r in board(tmp_path, rows, slug).rows]
+        for slug in ("combined", "controls", "privacy-eer")
+    }
+    more = [*rows, *alone("g", 0.01, 1.0, 0.9)]
+    again = {slug: [[c.line for c in r] for r in board(tmp_path / "2", more, slug).rows] for slug in told}
+    assert again == told

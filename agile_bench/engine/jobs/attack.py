@@ -21,6 +21,7 @@ from agile_bench.api import (
     State,
 )
 from agile_bench.contract import BrokenContract, check_array, check_state, freeze, only
+from agile_bench.engine.curves import told_curves
 from agile_bench.engine.jobs.job import Cohort, Job, Result, as_released
 from agile_bench.engine.jobs.merit import development_merit
 from agile_bench.engine.jobs.protect import ReleaseMaker
@@ -198,6 +199,7 @@ def _truth(stage: Stage, beats: Beats, role: str) -> dict[str, Array]:
 def _told(stage: Stage, state: State) -> dict[str, Any]:
     """How well the attacker learnt its pool, if it says, and what a release of the probes was found to keep."""
     told: dict[str, Any] = {k: float(state[k]) for k in ("train_accuracy", "train_chance") if k in state}
+    told |= told_curves(state)
     if stage.chosen:
         told["front_end"] = stage.chosen
     for address in stage.job.inputs.get("probe_release", ()):

@@ -28,6 +28,8 @@ RESAMPLES = 2000
 GALLERIES = (10, 20, 40, 80, 160, 320)
 """Gallery sizes for which rank-1 is told in expectation over all galleries of the people at hand."""
 
+CURVES = ("train_loss", "held_out_loss")
+
 Replicates = dict[str, Array]
 
 
@@ -51,6 +53,8 @@ def attack_measures(job: Job) -> Result:
     if job.inputs.get("clean"):
         found += _kl_measures(job, galleries, shared)
     meta = {"people": sum(g.people for g in galleries), "kept": galleries[0].meta.get("kept", {})}
+    if any("train_loss" in g.meta for g in galleries):
+        meta["training"] = [{k: g.meta[k] for k in CURVES if k in g.meta} for g in galleries]
     meta["front_end"] = "/".join(dict.fromkeys(g.meta.get("front_end", "") for g in galleries))
     return replicates, {"measures": found} | meta
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from agile_bench.api import BEAT_FIELDS, Array, Beats, Context, Plugin, State, seed_of
+from agile_bench.api import BEAT_FIELDS, Array, Beats, Context, Plugin, Slot, State, seed_of
 from agile_bench.contract import freeze
 from agile_bench.engine.store import Shelf
 
@@ -40,6 +40,8 @@ class Job:
         Where progress goes.
     root : Path or None
         Folder of the dataset's files.
+    slot : callable or None
+        Makes room for a training's checkpoint.
     """
 
     spec: Mapping[str, Any]
@@ -49,11 +51,12 @@ class Job:
     device: str
     report: Callable[[int, int], None]
     root: Path | None = None
+    slot: Callable[[], Slot] | None = None
 
     def at(self, *label: str | int, **more: Any) -> Context:
         """The context of a call, its randomness under (seed axes, label), of which the plugin sees a digest only."""
         place = f"{seed_of(*self.spec['seeds'], *label):016x}"
-        return Context(label=(place,), device=self.device, report=self.report, **more)
+        return Context(label=(place,), device=self.device, report=self.report, slot=self.slot, **more)
 
     def context_seed(self) -> int:
         """Seed of the resampling behind intervals."""

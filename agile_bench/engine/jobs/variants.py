@@ -65,6 +65,10 @@ def _dose(job: Job, cohort: Cohort, rows: Array, released: Shown) -> Shown:
     return (released if amount > 0 else {}) | {"signal": signal}
 
 
+def _perturbation_only(job: Job, cohort: Cohort, rows: Array, released: Shown) -> Shown:
+    return {"signal": controls.perturbation(cohort["signal"][rows], released["signal"])} | _steady(len(rows))
+
+
 def _spike(job: Job, cohort: Cohort, rows: Array, released: Shown) -> Shown:
     beats = controls.constant(len(rows))
     for code in np.unique(cohort["record"][rows]):
@@ -81,6 +85,7 @@ VARIANTS: dict[str, Callable[[Job, Cohort, Array, Shown], Shown]] = {
     "pseudo-identities": _pseudo_identities,
     "matched-noise": _matched_noise,
     "dose": _dose,
+    "perturbation-only": _perturbation_only,
     "spike": _spike,
 }
 """What each control shows in place of the original beats (n, 200) and, where it changes them, RR intervals (n,)."""
