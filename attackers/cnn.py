@@ -36,8 +36,8 @@ class Cnn(Attacker):
         default="small",
         description="small: a picture of 64 x 64, for a processor core; published: of 200 x 200, for a GPU",
     )
-    epochs: int = Field(default=16, ge=1, le=1000, description="passes over the pool")
-    learning_rate: float = Field(default=5e-3, gt=0, le=1, description="peak rate of AdamW")
+    epochs: int = Field(default=24, ge=1, le=1000, description="passes over the pool")
+    learning_rate: float = Field(default=3e-3, gt=0, le=1, description="peak rate of AdamW")
 
     @field_validator("backbone")
     @classmethod

@@ -85,6 +85,10 @@ class Worker:
             )
             kind = message["parts"]["kind"]
             make = getattr(importlib.import_module(MODULES[kind]), FUNCTIONS[kind])
+            if job.device != "cpu":
+                from agile_bench.nn.seeding import deterministic
+
+                deterministic()
             with untouched_randomness():
                 arrays, meta = make(job)
             seconds = time.perf_counter() - start

@@ -9,7 +9,7 @@ import torch
 
 from agile_bench.api import Context
 
-__all__ = ["seeded"]
+__all__ = ["deterministic", "seeded"]
 
 
 @contextmanager
@@ -33,3 +33,13 @@ def seeded(ctx: Context, *label: str | int) -> Iterator[None]:
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(ctx.seed_of(*label))
         yield
+
+
+def deterministic() -> None:
+    """From now on in this process kernels of CUDA repeat themselves, and float32 is float32.
+
+    Kernels that have no such form warn, and their networks may differ in the last bits from run to run.
+    """
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.allow_tf32 = False

@@ -177,7 +177,7 @@ def differing(a: State, b: State) -> list[str]:
 def test_an_attacker_recognises_people_as_well_as_on_a_processor(name: str) -> None:
     there, here = tried(name, DEVICE), tried(name, "cpu")
     assert there.hit > 0.5
-    assert there.hit > here.hit - 0.1
+    assert there.hit > here.hit - max(0.1, 1.5 / len(there.scores))  # of six records, one more may be missed
 
 
 @pytest.mark.parametrize("name", ATTACKERS)
