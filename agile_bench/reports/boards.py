@@ -8,7 +8,7 @@ from dataclasses import replace
 from agile_bench.reports.advice import advice_board
 from agile_bench.reports.attack import attack_board
 from agile_bench.reports.checks import cohorts_board, failures_board, knowledge_board, splits_board
-from agile_bench.reports.controls import controls_board, known_board
+from agile_bench.reports.controls import controls_board, known_board, perturbation_board
 from agile_bench.reports.escape import printable
 from agile_bench.reports.fidelity import (
     directions_of,
@@ -69,8 +69,8 @@ def boards(run: Run) -> list[Table]:
     -------
     list of Table
         Combined (largest number of people of each dataset and protocol), red flags, privacy by EER, by number of
-        people, the strongest attacker, KL, what is kept and beyond, noise, doses, spikes, fidelity by evaluator,
-        published figures, controls, floors, levels of knowledge, splits, recordings, failures.
+        people, the strongest attacker, KL, what is kept and beyond, noise, doses, perturbations alone, spikes,
+        fidelity by evaluator, published figures, controls, floors, levels of knowledge, splits, recordings, failures.
     """
     run = replace(run, rows=tuple(placed(run.rows)))
     roles = Roles(run.rows)
@@ -117,7 +117,7 @@ def _graded(everything: Mapping[Place, Sequence[Row]], roles: Roles, beside: Map
     for place, extra in beside.items():
         rows = everything[place]
         found += (noise_board(place, rows, roles, extra.pairs), dose_board(place, doses(rows, roles)))
-        found.append(spike_board(place, rows, roles))
+        found += (perturbation_board(place, rows, roles), spike_board(place, rows, roles))
     return found
 
 
