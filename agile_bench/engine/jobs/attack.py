@@ -75,8 +75,6 @@ class Stage:
         """The attacker's context; where it holds an anonymizer, with the oracle and the instances."""
         if "anonymizer" not in self.job.plugins:
             return self.job.at("attack", *label)
-        plugin = cast(Anonymizer, self.job.plugins["anonymizer"])
-        instances = tuple(Instance(plugin, state) for state in self._states)
 
         def oracle(beats: Beats, draw: int) -> Beats:  # a bound method would hand this stage to the attacker
             return self._released_again(beats, draw)
@@ -84,7 +82,12 @@ class Stage:
         def recorded(beats: Beats) -> Beats:
             return self._as_recorded(beats)
 
-        return self.job.at("attack", *label, oracle=oracle, recorded=recorded, instances=instances)
+        return self.job.at("attack", *label, oracle=oracle, recorded=recorded, instances=self._instances)
+
+    @property
+    def _instances(self) -> tuple[Instance, ...]:
+        plugin = cast(Anonymizer, self.job.plugins["anonymizer"])
+        return tuple(Instance(plugin, state) for state in self._states)
 
     @cached_property
     def _states(self) -> list[State]:
@@ -101,14 +104,17 @@ class Stage:
         """What is behind `Context.original`."""
         handed, role, front = self._own(beats)
         original = freeze({"signal": self.cohort["signal"][self.split[f"{self.block}.{role}"]]})["signal"]
-        passed = self._pass(front, handed.with_signal(original), self.job.at("attack", "front-end", "original"))
+        passed = self._pass(front, handed.with_signal(original), self._front_end_context("original"))
         return beats.with_signal(passed.signal)
 
     def _released_again(self, beats: Beats, draw: int) -> Beats:
         """What is behind `Context.release`."""
         handed, role, front = self._own(beats)
-        passed = self._pass(front, handed.with_signal(self._draw(role, draw)), self.job.at("attack", "front-end", draw))
+        passed = self._pass(front, handed.with_signal(self._draw(role, draw)), self._front_end_context(draw))
         return beats.with_signal(passed.signal)
+
+    def _front_end_context(self, label: str | int) -> Context:
+        return self.job.at("attack", "front-end", label, instances=self._instances)
 
     def _draw(self, role: str, draw: int) -> Array:
         """Released signals of a role, taken once: attackers come back to their few draws in every epoch."""
