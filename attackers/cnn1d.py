@@ -50,10 +50,18 @@ class Cnn1d(Attacker):
         NotComputable
             With fewer than two people in the pool, or a loss that is no longer finite.
         """
+        from agile_bench.nn.examples import PATIENCE
         from agile_bench.nn.people import teach_people
 
         return teach_people(
-            self._network, _inputs, pool, ctx, epochs=self.epochs, lr=self.learning_rate, augment=_augmented
+            self._network,
+            _inputs,
+            pool,
+            ctx,
+            epochs=self.epochs,
+            lr=self.learning_rate,
+            augment=_augmented,
+            patience=PATIENCE if self.size == "published" else None,
         )
 
     def embed(self, state: State, beats: Beats, ctx: Context) -> Array:

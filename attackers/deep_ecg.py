@@ -49,7 +49,7 @@ class DeepEcg(Attacker):
         """
         from agile_bench.nn.beats import draws
         from agile_bench.nn.complexes import DeepEcgNet
-        from agile_bench.nn.examples import people_of, signal_of_epoch, teach_examples
+        from agile_bench.nn.examples import PATIENCE, people_of, signal_of_epoch, teach_examples
 
         code, _ = people_of(pool)
         first, _ = _sliding(pool, pool.signal)
@@ -67,6 +67,7 @@ class DeepEcg(Attacker):
             lr=self.learning_rate,
             again=draws(ctx) > 1,
             augment=_augmented,
+            patience=PATIENCE if self.size == "published" else None,
         )
 
     def enrol(self, state: State, gallery: Beats, ctx: Context) -> State:

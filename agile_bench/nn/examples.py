@@ -15,12 +15,14 @@ from agile_bench.nn.seeding import seeded
 from agile_bench.nn.state import pack
 from agile_bench.nn.train import Inputs, Stop, fit
 
-__all__ = ["diverging_is_told", "people_of", "records_of", "releases", "signal_of_epoch", "teach_examples"]
+__all__ = ["PATIENCE", "diverging_is_told", "people_of", "records_of", "releases", "signal_of_epoch", "teach_examples"]
 
 BATCH = 64
 FEWEST_STEPS = 8
 """Updates in an epoch that a small pool's batches are cut for, down to `SMALLEST_BATCH` examples."""
 SMALLEST_BATCH = 16
+PATIENCE = 10
+"""Epochs without progress on held-out examples after which networks of published size stop."""
 
 
 def people_of(pool: Beats) -> tuple[Array, int]:
@@ -67,6 +69,13 @@ def diverging_is_told() -> Iterator[None]:
         yield
     except FloatingPointError as error:
         raise NotComputable(f"the network did not train: {error}") from None
+
+
+def _stop(person: Array, session: Array, patience: int | None) -> Stop | None:
+    """When to stop early; None where that is not asked for, or nobody has anything to hold out."""
+    if patience is None or not (spared := held_out(person, session)).any():
+        return None
+    return Stop(spared, patience)
 
 
 def teach_examples(
@@ -118,7 +127,7 @@ def teach_examples(
         If the loss is no longer finite: names the epoch and the learning rate.
     """
     people = int(person.max()) + 1
-    stop = None if patience is None else Stop(held_out(person, session), patience)
+    stop = _stop(person, session, patience)
     taught = np.arange(len(person)) if stop is None else np.flatnonzero(~stop.held_out)
     in_turn = evenly(person[taught], session[taught], ctx)
     with seeded(ctx, "init"):
