@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 import uuid
 from hashlib import sha256
 from pathlib import Path
 
 from agile_bench.api import State
+from agile_bench.engine.store import TRAINING, write_synced
 
-FOLDER = "training"
-STALE_SECONDS = 14 * 24 * 3600.0
-"""Age at which the checkpoints of a job that never came back are swept away."""
 DIGEST = 32
 
 
@@ -32,7 +29,7 @@ class Checkpoints:
     """
 
     def __init__(self, root: Path, address: str) -> None:
-        self.folder = root / FOLDER / address
+        self.folder = root / TRAINING / address
         self.begun = 0
 
     def slot(self) -> FileSlot:
@@ -76,25 +73,5 @@ class FileSlot:
         content = save(state)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = self.path.with_suffix(f".{uuid.uuid4().hex}")
-        with new.open("wb") as stream:
-            stream.write(sha256(content).digest() + content)
-            stream.flush()
-            os.fsync(stream.fileno())
+        write_synced(new, sha256(content).digest() + content)
         os.replace(new, self.path)
-
-
-def sweep(root: Path) -> None:
-    """Remove the checkpoints of jobs that were given up long ago.
-
-    Parameters
-    ----------
-    root : Path
-        The store.
-    """
-    place = root / FOLDER
-    for left in place.iterdir() if place.is_dir() else ():
-        try:
-            if time.time() - left.stat().st_mtime > STALE_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
-        except FileNotFoundError:
-            continue

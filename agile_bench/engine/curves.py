@@ -10,14 +10,15 @@ from agile_bench.engine.columns import ATTACKER, METHOD, PLACE, Cell, blank
 
 AXES = (*PLACE, "seed", "key", "role", "control", *METHOD, "knowledge", *ATTACKER)
 """Columns that say whose curve it is; as in the results frame."""
+CURVES = ("train_loss", "held_out_loss")
+"""What an attacker's state may tell of its training."""
 LONGEST = 10_000
 """Epochs of a curve that are kept."""
 
 
 def told_curves(state: Mapping[str, Any]) -> dict[str, list[float]]:
     """The curves that an attacker's state tells, as JSON values."""
-    names = ("train_loss", "held_out_loss")
-    return {n: [float(x) for x in state[n].ravel()[:LONGEST]] for n in names if n in state}
+    return {n: [float(x) for x in state[n].ravel()[:LONGEST]] for n in CURVES if n in state}
 
 
 def curve_rows(cell: Cell, meta: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

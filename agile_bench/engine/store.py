@@ -21,12 +21,15 @@ from typing import Any
 import numpy as np
 
 from agile_bench.api import Array, Refusal
-from agile_bench.engine import checkpoints
 from agile_bench.engine.keys import address as address_of
 from agile_bench.engine.keys import canonical_json, file_digest
 
 STALE_SECONDS = 24 * 3600.0
 """Age at which a forgotten temporary folder is swept away."""
+TRAINING = "training"
+"""Folder of the checkpoints of trainings that are under way."""
+ABANDONED_SECONDS = 14 * 24 * 3600.0
+"""Age at which the checkpoints of a job that never came back are swept away."""
 
 
 class TornArtefact(Exception):
@@ -161,13 +164,8 @@ class Store(Shelf):
 
     def sweep(self) -> None:
         """Remove temporary folders and checkpoints that a killed run left behind long ago."""
-        checkpoints.sweep(self.root)
-        for left in (self.root / "tmp").iterdir():
-            try:
-                if time.time() - left.stat().st_mtime > STALE_SECONDS:
-                    shutil.rmtree(left, ignore_errors=True)
-            except FileNotFoundError:
-                continue
+        _sweep(self.root / "tmp", STALE_SECONDS)
+        _sweep(self.root / TRAINING, ABANDONED_SECONDS)
 
     def write(
         self,
@@ -206,13 +204,13 @@ class Store(Shelf):
         data = save({k: _contiguous(arrays[k]) for k in sorted(arrays)})
         texts = {"data.safetensors": data, "meta.json": canonical_json(meta).encode()}
         for name, content in texts.items():
-            _write_synced(tmp / name, content)
+            write_synced(tmp / name, content)
         manifest: dict[str, Any] = {
             "parts": parts,
             "files": {name: sha256(content).hexdigest() for name, content in texts.items()},
             "seconds": round(float(seconds), 3),
         }
-        _write_synced(tmp / "manifest.json", _manifest_text(manifest))
+        write_synced(tmp / "manifest.json", _manifest_text(manifest))
 
     def _place(self, tmp: Path, address: str) -> None:
         target = self.folder(address)
@@ -247,8 +245,19 @@ def _contiguous(array: Array) -> Array:
     return array if array.ndim == 0 else np.ascontiguousarray(array)
 
 
-def _write_synced(path: Path, content: bytes) -> None:
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file whose bytes are on the disk when this returns."""
     with path.open("wb") as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _sweep(place: Path, seconds: float) -> None:
+    """Remove folders that nobody has touched for so long."""
+    for left in place.iterdir() if place.is_dir() else ():
+        try:
+            if time.time() - left.stat().st_mtime > seconds:
+                shutil.rmtree(left, ignore_errors=True)
+        except FileNotFoundError:
+            continue

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from agile_bench.api import Array
+from agile_bench.engine.curves import CURVES
 from agile_bench.engine.jobs.job import Job, Result
 from agile_bench.engine.jobs.measures import Measures, attempt, lone, measure
 from agile_bench.metrics import divergence, intervals
@@ -27,8 +28,6 @@ RESAMPLES = 2000
 """Of people at record level, where comparisons are corrected for their number."""
 GALLERIES = (10, 20, 40, 80, 160, 320)
 """Gallery sizes for which rank-1 is told in expectation over all galleries of the people at hand."""
-
-CURVES = ("train_loss", "held_out_loss")
 
 Replicates = dict[str, Array]
 
