@@ -26,6 +26,7 @@ from agile_bench.reports.figures import (
 )
 from agile_bench.reports.frame import Comparison, Row, Run
 from agile_bench.reports.graded import doses, falls
+from agile_bench.reports.learning import lessons
 from agile_bench.reports.ranking import Pairs
 from agile_bench.reports.tables import Cell, Column, Place, Table, label, shown
 
@@ -33,9 +34,6 @@ __all__ = ["advice_board"]
 
 MORE = (("ignorant", "semi-informed"), ("semi-informed", "informed"))
 """Levels of which the second knows more and must not find less; `lazy-informed` has another gallery but no training."""
-LEARNED = 2.0
-"""A network has learned if it names its own training beats this many times as often as chance, or where chance is high
-half of the way from there to certainty."""
 SPARED = 1.5
 """A method spares the records of evaluators if it moves those of attackers this many times as far."""
 
@@ -91,10 +89,6 @@ def _apart(low: Figure, high: Figure) -> bool:
 
 def _name(method: Method) -> str:
     return label(method.anonymizer, method.settings).replace("\n", " ")
-
-
-def _who(plug: Plug) -> str:
-    return plug.label.replace("\n", " ")
 
 
 def _where(place: Place) -> str:
@@ -168,27 +162,29 @@ def _template(eer: Mapping[Spot, Figure], attacks: Iterable[Row]) -> Flags:
         if _apart(figures[simple], figures[net]):
             yield (
                 "template",
-                f"{_where(place)}: against {_name(method)}, {_who(simple)} beats the network {_who(net)} at "
+                f"{_where(place)}: against {_name(method)}, {simple.line} beats the network {net.line} at "
                 f"{printable(level)} (EER {_percent(figures[simple])} against {_percent(figures[net])}): the network "
                 "leaves unused what a simpler attacker finds.",
             )
 
 
 def _training(attacks: Iterable[Row]) -> Flags:
-    """(c) A retrained network that names its own training beats no better than chance."""
-    told = ("train-accuracy", "train-chance")
-    spots = grouped(
-        (r for r in attacks if r.metric in told and r.knowledge in ("semi-informed", "informed")),
-        lambda r: (place_of(r), method_of(r), plug_of(r), r.knowledge),
-    )
-    for (place, method, plug, level), rows in sorted(spots.items()):
-        accuracy, chance = (mean([r for r in rows if r.metric == metric]) for metric in told)
-        if accuracy.value < min(LEARNED * chance.value, (1 + chance.value) / 2):  # pairs are guessed right more often
+    """(c) A retrained network that names its own training beats no better than chance, or far worse than originals."""
+    for lesson in lessons(attacks):
+        name, who = _name(lesson.method), lesson.plug.line
+        at = f"{_where(lesson.place)}: at {printable(lesson.level)}, {who}"
+        beats = f"it names {_percent(lesson.accuracy)} of its own training beats"
+        if not lesson.learned:
             yield (
                 "training",
-                f"{_where(place)}: at {printable(level)}, {_who(plug)} did not learn from releases of {_name(method)} "
-                f"(it names {_percent(accuracy)} of its own training beats, chance {_percent(chance)}): its figure is "
-                "no evidence of privacy.",
+                f"{at} did not learn from releases of {name} ({beats}, chance {_percent(lesson.chance)}): its figure "
+                "is no evidence of privacy.",
+            )
+        elif not lesson.fitted:
+            yield (
+                "training",
+                f"{at} learned little from releases of {name} ({beats}, of originals {_percent(lesson.originals)}): a "
+                "longer training may find more.",
             )
 
 
@@ -200,7 +196,7 @@ def _knowledge(eer: Mapping[Spot, Figure]) -> Flags:
             if level == more and other is not None and _apart(other, figure):
                 yield (
                     "knowledge",
-                    f"{_where(place)}: against {_name(method)}, {_who(plug)} is weaker at {printable(more)} than at "
+                    f"{_where(place)}: against {_name(method)}, {plug.line} is weaker at {printable(more)} than at "
                     f"{printable(less)} (EER {_percent(figure)} against {_percent(other)}), although it knows more.",
                 )
 
@@ -213,7 +209,7 @@ def _dose(rows: Iterable[Row], roles: Roles) -> Flags:
             less, more = fallen
             yield (
                 "dose",
-                f"{_where(place)}: under {_name(method)}, the EER of {_who(plug)} falls from "
+                f"{_where(place)}: under {_name(method)}, the EER of {plug.line} falls from "
                 f"{_percent(figures[less])} at dose {less:g} to {_percent(figures[more])} at {more:g}.",
             )
 

@@ -130,15 +130,15 @@ def perturbation_board(place: Place, rows: Iterable[Row], roles: Roles) -> Table
 
 
 def _alone_line(place: Place, method: Method, rows: Sequence[Row]) -> tuple[Cell, ...]:
-    eer, who = lowest(headline([r for r in rows if r.metric == "eer"]))
-    rank1 = _figure([r for r in rows if not who or plug_of(r).label == who], "rank-1")
+    eer, plug = lowest(headline([r for r in rows if r.metric == "eer"]))
+    rank1 = _figure([r for r in rows if plug in (None, plug_of(r))], "rank-1")
     chance = chance_of_rank1(rows, place.subjects)
     told = "who it is" if rank1.low > WELL_ABOVE * chance else "nothing shown"
     return (
         Cell(label(method.anonymizer, method.settings)),
         eer.cell(100),
         rank1.cell(100),
-        Cell(who or NOTHING),
+        Cell(plug.label if plug else NOTHING),
         cell(chance, scale=100),
         Cell(NOTHING if math.isnan(rank1.value) else told),
     )

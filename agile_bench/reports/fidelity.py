@@ -103,7 +103,7 @@ class _Spot:
     ) -> Table:
         """A board of this evaluator."""
         by = f"ranked by {metric_column(self.leading, True).title.removesuffix(' %')}" if self.leading else ""
-        evaluator = self.plug.label.replace("\n", " ")
+        evaluator = self.plug.line
         about = {"": "", "calibration": ", calibration", "classes": ", by class of beat"}[kind]
         columns, made = without_empty(titles, lines, keep)
         return Table(

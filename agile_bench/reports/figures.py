@@ -22,6 +22,7 @@ __all__ = [
     "Plug",
     "Roles",
     "Standing",
+    "at_level",
     "barred",
     "chance_of_rank1",
     "grouped",
@@ -60,6 +61,11 @@ class Plug(NamedTuple):
     def label(self) -> str:
         """Name, front-end and settings."""
         return label(*self)
+
+    @property
+    def line(self) -> str:
+        """The label without line breaks."""
+        return self.label.replace("\n", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,9 +305,14 @@ def strongest(rows: Sequence[Row], metric: str) -> tuple[Figure, str]:
     """
     mine = top_level([r for r in rows if r.metric == metric])
     valid = [r for r in mine if r.status == "ok" and r.plugin]
-    names = Counter(f"{plug_of(r).label.replace(chr(10), ' ')} @\n{r.pool}" for r in valid)
+    names = Counter(at_level(plug_of(r), r.pool) for r in valid)
     who, times = max(names.items(), key=lambda item: (item[1], item[0]), default=("", 0))
     return mean(mine), who if times == len(valid) else f"{who} ({times} of {len(valid)})"
+
+
+def at_level(plug: Plug, level: str) -> str:
+    """Name an attacker and what it knows: ``svd @ informed`` with a line break."""
+    return f"{plug.line} @\n{level}"
 
 
 def top_level(rows: Sequence[Row]) -> list[Row]:
@@ -310,11 +321,11 @@ def top_level(rows: Sequence[Row]) -> list[Row]:
     return [r for r in rows if ORDER.get(r.knowledge, -1) == top]
 
 
-def lowest(rows: Sequence[Row]) -> tuple[Figure, str]:
-    """Find the lowest mean of an attacker among rows of one metric, and its name; else why there is none."""
+def lowest(rows: Sequence[Row]) -> tuple[Figure, Plug | None]:
+    """Find the lowest mean of an attacker among rows of one metric, and whose it is; else why there is none."""
     means = {plug: mean(mine) for plug, mine in grouped(rows, plug_of).items()}
-    found = [(f.value, p.label, f) for p, f in means.items() if not math.isnan(f.value)]
+    found = [(f.value, p.label, p) for p, f in means.items() if not math.isnan(f.value)]
     if not found:
-        return Figure(word=worst(f.word for f in means.values())), ""
-    _, who, figure = min(found, key=lambda item: item[:2])
-    return figure, who
+        return Figure(word=worst(f.word for f in means.values())), None
+    _, _, plug = min(found)
+    return means[plug], plug

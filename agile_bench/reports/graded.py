@@ -178,8 +178,8 @@ def noise_board(place: Place, rows: Iterable[Row], roles: Roles, pairs: Pairs) -
 
 
 def _lowest(rows: Sequence[Row], level: str) -> Cell:
-    figure, who = lowest(headline([r for r in rows if r.knowledge == level]))
-    return figure.cell(100, who=who, interval=False)
+    figure, plug = lowest(headline([r for r in rows if r.knowledge == level]))
+    return figure.cell(100, who=plug.label if plug else "", interval=False)
 
 
 def _difference(pairs: Pairs, method: Method) -> tuple[Cell, Cell, Cell]:

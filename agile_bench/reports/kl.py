@@ -63,7 +63,7 @@ def kl_board(place: Place, attacks: Sequence[Row], roles: Roles) -> Table | None
     titles = (
         RANK,
         NAME,
-        *(Column(who.label.replace("\n", " "), "higher", who.label) for who in attackers),
+        *(Column(who.line, "higher", who.label) for who in attackers),
         *(column for column, _, _ in COMPANIONS.values()),
     )
     columns, made = without_empty(titles, lines, 2 + len(attackers))

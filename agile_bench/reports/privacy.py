@@ -12,6 +12,7 @@ from agile_bench.reports.figures import (
     Method,
     Roles,
     Standing,
+    at_level,
     chance_of_rank1,
     grouped,
     headline,
@@ -26,6 +27,7 @@ from agile_bench.reports.figures import (
     worst,
 )
 from agile_bench.reports.frame import Comparison, Row
+from agile_bench.reports.learning import lessons
 from agile_bench.reports.ranking import NOISE, Pairs, ranking
 from agile_bench.reports.tables import NOTHING, Cell, Column, Place, Table, label, shown, without_empty
 
@@ -51,6 +53,10 @@ EXCESS = Column("excess %", "lower", "excess\n%")
 BEATS_NOISE = Column("beats noise", short="beats\nnoise", kind="word")
 EXCESS_NOTE = "excess: rank-1 beyond what the kept attributes alone give away, in % of what is left above that"
 NOISE_NOTE = "beats noise: whether its EER is above that under white noise of the same size, over the same people"
+UNTAUGHT = "¶"
+UNTAUGHT_NOTE = (
+    "¶ the best there, and yet it learned little from the releases: no evidence of privacy (see the red flags)"
+)
 SHARED = "methods whose difference from the first of their group is not shown share its rank"
 
 
@@ -142,18 +148,20 @@ def eer_board(place: Place, attacks: Sequence[Row], tops: Sequence[Row], roles: 
     eer, rank1 = (pinnacle(standing, tops, metric) for metric in ("eer", "rank-1"))
     judged = [r for r in attacks if r.metric in ("eer", "") and roles.judges(r)]
     levels = sorted({r.knowledge for r in attacks} - {"unprotected"}, key=lambda k: (ORDER.get(k, len(ORDER)), k))
+    doubted = _doubted(attacks, roles)
     lines = []
     for method, rank in ranking(standing, {m: f.value for m, (f, _) in eer.items()}, tied=beside.pairs.tied):
         mine = [r for r in judged if method_of(r) == method]
+        figure, who = eer[method]
         lines.append(
             (
                 rank,
                 named(method, standing[method]),
-                eer[method][0].cell(100),
+                figure.cell(100),
                 rank1[method][0].cell(100),
-                Cell(eer[method][1] or NOTHING),
+                Cell((who or NOTHING) + doubted.get((method, who), "")),
                 *beside.cells(method),
-                *(_at_level([r for r in mine if r.knowledge == level]) for level in levels),
+                *(_at_level([r for r in mine if r.knowledge == level], doubted) for level in levels),
             )
         )
     titles = (
@@ -167,7 +175,8 @@ def eer_board(place: Place, attacks: Sequence[Row], tops: Sequence[Row], roles: 
     )
     said = (_record_level(attacks), chance(place, attacks), _unprotected(judged), repeats(tops), spread(tops, roles))
     columns, made = without_empty(titles, lines, 5)
-    notes = ("by level: lowest EER % there and whose it is", *beside.notes(columns), *marks(standing))
+    told = [UNTAUGHT_NOTE] if any(c.text.endswith(UNTAUGHT) for line in made for c in line) else []
+    notes = ("by level: lowest EER % there and whose it is", *told, *beside.notes(columns), *marks(standing))
     return Table("privacy-eer", place, f"Privacy by EER · {place}", joined(*said), columns, made, notes)
 
 
@@ -181,13 +190,22 @@ def _record_level(rows: Sequence[Row]) -> str:
 
 def _unprotected(rows: Sequence[Row]) -> str:
     """Say what the strongest attacker reaches with nothing in its way: the lower end of the EER."""
-    figure, who = lowest(headline([r for r in rows if r.knowledge == "unprotected"]))
-    return f"unprotected: EER {shown(figure.value, 100)} ({who.replace(chr(10), ' ')})" if who else ""
+    figure, plug = lowest(headline([r for r in rows if r.knowledge == "unprotected"]))
+    return f"unprotected: EER {shown(figure.value, 100)} ({plug.line})" if plug else ""
 
 
-def _at_level(rows: Sequence[Row]) -> Cell:
-    figure, who = lowest(headline([r for r in rows if r.metric == "eer" and r.status == "ok"]))
-    return figure.cell(100, who=who, interval=False) if who else Figure(word=worst(r.status for r in rows)).cell()
+def _doubted(attacks: Sequence[Row], roles: Roles) -> dict[tuple[Method, str], str]:
+    """Mark the attackers, by method and named as `strongest` does, whose networks learned little from its releases."""
+    poor = (x for x in lessons(attacks) if not (roles.anchors(x.method) or (x.learned and x.fitted)))
+    return {(x.method, at_level(x.plug, x.level)): UNTAUGHT for x in poor}
+
+
+def _at_level(rows: Sequence[Row], doubted: Mapping[tuple[Method, str], str]) -> Cell:
+    figure, plug = lowest(headline([r for r in rows if r.metric == "eer" and r.status == "ok"]))
+    if plug is None:
+        return Figure(word=worst(r.status for r in rows)).cell()
+    mark = doubted.get((method_of(rows[0]), at_level(plug, rows[0].knowledge)), "")
+    return figure.cell(100, who=plug.label + mark, interval=False)
 
 
 def counts_board(places: Sequence[Place], tops: Sequence[Row]) -> Table | None:

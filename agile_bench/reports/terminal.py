@@ -21,7 +21,7 @@ __all__ = ["print_run", "print_table", "summary_line"]
 GAP = 2
 TEXT_WIDTH = 12
 """What wrapped text gets at least."""
-PLAIN = str.maketrans({"↑": "^", "↓": "v", "·": "|", "×": "x", "†": "+", "‡": "++", "§": "!"})
+PLAIN = str.maketrans({"↑": "^", "↓": "v", "·": "|", "×": "x", "†": "+", "‡": "++", "§": "!", "¶": "?"})
 WIDE, NARROW, TIGHT = range(3)
 """Cells in one line; broken where they may be; intervals broken too."""
 _INTERVAL = re.compile(r"^\[(\S+), (\S+)\]$", re.MULTILINE)

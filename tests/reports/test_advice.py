@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from report_runs import all_compared, attack, board, compared, kept, realistic, row, slugs, strongest, use
 
@@ -111,6 +113,39 @@ def test_a_retrained_network_must_name_its_training_beats_twice_as_often_as_chan
     if count:
         assert "cnn1d did not learn from releases of g (it names 9.0 % of its own training beats" in found[0]
         assert found[0].endswith("its figure is no evidence of privacy.")
+
+
+@pytest.mark.parametrize(("accuracy", "count"), [(0.4, 1), (0.5, 0)])
+def test_a_retrained_network_must_fit_releases_half_as_well_as_originals(tmp_path, accuracy, count):
+    """Skill is accuracy beyond chance: of originals (0.88 - 0.05) / 0.95, of releases at 0.4 less than half of it."""
+    rows = [*network(0.4, "ignorant", 0.88), *network(0.4, "informed", accuracy)]
+    found = flags(tmp_path, rows, "training")
+    assert len(found) == count
+    if count:
+        assert "cnn1d learned little from releases of g (it names 40.0 % of its own training beats" in found[0]
+        assert "of originals 88.0 %" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "eer", "anchored", "marked"),
+    [(0.05, 0.1, False, True), (0.4, 0.1, False, True), (0.8, 0.1, False, False), (0.05, 0.3, False, False),
+     (0.05, 0.1, True, False)],
+    ids=["at chance", "little", "learned", "not the strongest", "an anchor"],
+)  # fmt: skip
+def test_a_board_marks_a_strongest_attacker_that_learned_little(tmp_path, accuracy, eer, anchored, marked):
+    name, role = ("c", "anchor") if anchored else ("g", "method")
+    nets = [*network(0.3, "ignorant", 0.88, name), *network(eer, "informed", accuracy, name)]
+    rows = [replace(r, role=role) for r in (*nets, attack(name, 0.2, knowledge="informed"))]
+    who = "cnn1d" if eer < 0.2 else "svd"
+    table = board(
+        tmp_path, [*rows, *network(0.3, "unprotected"), *template(0.2), *strongest(name, min(eer, 0.2), plugin=who)]
+    )
+    line = table.rows[[r[1].line for r in table.rows].index(name)]
+    told = line[[c.title for c in table.columns].index("informed")].line, line[4].line
+    mark = "¶" if marked else ""
+    assert told[0].endswith(f" {who}{mark}")
+    assert told[1] == f"{who} @ informed{mark}"
+    assert any(note.startswith("¶") for note in table.notes) == marked
 
 
 def test_a_network_trained_on_originals_is_judged_by_its_controls_instead(tmp_path):
