@@ -35,6 +35,7 @@ def class_of(name, attribute):
 
 Fgsm, Network = class_of("fgsm", "Fgsm"), class_of("fgsm", "Network")
 DonorMix, DonorSubspace = class_of("donor_mix", "DonorMix"), class_of("donor_subspace", "DonorSubspace")
+MeanSwap, TurnedNoise = class_of("mean_swap", "MeanSwap"), class_of("turned_noise", "TurnedNoise")
 SmoothedNoise, MeanBeat = class_of("smoothed_noise", "SmoothedNoise"), class_of("mean_beat", "MeanBeat")
 BEATS = made_beats()
 KEY = Context(label=("key",))
@@ -66,6 +67,9 @@ def records_in_order(beats, order):
         Network(),
         DonorMix(),
         DonorSubspace(r=4),
+        DonorSubspace(r=4, directions="random", gain=3.0),
+        MeanSwap(),
+        TurnedNoise(),
         SmoothedNoise(),
         MeanBeat(),
     ],
@@ -241,6 +245,33 @@ def test_directions_hold_all_by_which_the_people_differ():
         DonorSubspace(r=6).fit(only(BEATS, DonorSubspace.learns), KEY)
 
 
+def test_random_directions_are_slow_orthonormal_and_each_instance_has_its_own():
+    plugin = DonorSubspace(r=16, directions="random", gain=3.0)
+    given = only(BEATS, DonorSubspace.learns)
+    state, other = (plugin.fit(given, Context(label=(who,))) for who in "ab")
+    base = state["subspace"]
+    np.testing.assert_allclose(base.T @ base, np.eye(16), atol=1e-9)
+    spectrum = np.abs(np.fft.rfft(base, axis=0))
+    assert spectrum[40:].max() < 1e-9 < spectrum[1:40].min()  # 1.25 Hz apart, so that the 40th is 50 Hz
+    assert np.linalg.svd(base.T @ other["subspace"], compute_uv=False).min() < 0.9
+    mine = BEATS.take(BEATS.record == 3)
+    inside = plugin.release(state, mine, KEY).signal @ base
+    assert min(np.abs(inside - 3 * d).max() for d in state["coordinates"]) < 1e-4
+    with pytest.raises(NotComputable, match="40 frequencies lie below 50"):
+        DonorSubspace(r=41, directions="random").fit(given, KEY)
+
+
+@given(st.floats(0, 1))
+def test_a_swap_of_means_moves_all_beats_of_a_record_alike(weight):
+    plugin = MeanSwap(weight=weight)
+    state = plugin.fit(only(BEATS, frozenset()), KEY)
+    mine = BEATS.take(BEATS.record == 3)
+    moved = plugin.release(state, mine, KEY).signal - mine.signal
+    assert np.ptp(moved, axis=0).max() < 1e-5
+    own = mine.signal.mean(axis=0)
+    assert min(np.abs(moved[0] - weight * (d - own)).max() for d in state["donors"]) < 1e-5
+
+
 # -- noise and one wave ------------------------------------------------------------------------------------------------
 
 
@@ -249,6 +280,18 @@ def test_smoothed_noise_is_gaussian_behind_lowpass():
     noisy = mine.with_signal(Gaussian(snr_db=0).release({}, mine, KEY).signal)
     expected = Lowpass().apply({}, noisy, KEY).signal
     np.testing.assert_allclose(SmoothedNoise().release({}, mine, KEY).signal, expected, atol=1e-5)
+
+
+def test_turned_noise_is_the_smoothed_beat_either_way_up_and_noise_of_the_size_asked_for():
+    mine = BEATS.take(BEATS.record == 3)
+    smooth = Lowpass(cutoff_hz=12).apply({}, mine, KEY).signal.astype(np.float64)
+    quiet = TurnedNoise(snr_db=80).release({}, mine, KEY).signal
+    sign = np.sign((quiet * smooth).sum(axis=1))
+    assert set(sign) == {-1.0, 1.0}
+    np.testing.assert_allclose(sign[:, None] * quiet, smooth, atol=1e-3)
+    noise = TurnedNoise(snr_db=5).release({}, mine, KEY).signal - sign[:, None] * smooth
+    power = (smooth - smooth.mean(axis=1, keepdims=True)).var()
+    assert 10 * np.log10(power / noise.var()) == pytest.approx(5, abs=0.5)
 
 
 def test_from_one_wave_a_network_learns_nothing_and_the_row_says_so(tmp_path):
