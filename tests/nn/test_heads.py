@@ -59,6 +59,21 @@ def test_the_first_steps_have_no_margin(head):
     assert [head(AT_30, FIRST).item() for _ in range(5)] == pytest.approx([without] * 3 + [log(2)] * 2, abs=1e-4)
 
 
+@pytest.mark.parametrize("head", [ArcFaceHead(5, 4, 28.6, 16.0), CosFaceHead(5, 4, 0.35, 16.0)], ids=["arc", "cos"])
+def test_loss_and_slopes_are_those_of_the_library(head):
+    torch.manual_seed(0)
+    embeddings, people = torch.randn(12, 5), torch.randint(4, (12,))
+    told = []
+    for loss in (head, head.loss):
+        given = embeddings.clone().requires_grad_()
+        value = loss(given, people)
+        head.zero_grad()
+        value.backward()
+        told.append((value.detach(), given.grad, head.loss.W.grad.clone()))
+    for mine, theirs in zip(*told, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
 def test_an_embedding_right_on_its_person_has_a_finite_slope():
     head = at_axes(ArcFaceHead(2, 2, 14.0, 16.0))
     embedding = torch.tensor([[1.0, 0.0]], requires_grad=True)
