@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from agile_bench.reports.advice import advice_board
 from agile_bench.reports.attack import attack_board
+from agile_bench.reports.attackers import attackers_board
 from agile_bench.reports.checks import cohorts_board, failures_board, knowledge_board, splits_board
 from agile_bench.reports.controls import controls_board, known_board, perturbation_board
 from agile_bench.reports.escape import printable
@@ -69,8 +70,9 @@ def boards(run: Run) -> list[Table]:
     -------
     list of Table
         Combined (largest number of people of each dataset and protocol), red flags, privacy by EER, by number of
-        people, the strongest attacker, KL, what is kept and beyond, noise, doses, perturbations alone, spikes,
-        fidelity by evaluator, published figures, controls, floors, levels of knowledge, splits, recordings, failures.
+        people, the strongest attacker, every attacker, KL, what is kept and beyond, noise, doses, perturbations alone,
+        spikes, fidelity by evaluator, published figures, controls, floors, levels of knowledge, splits, recordings,
+        failures.
     """
     run = replace(run, rows=tuple(placed(run.rows)))
     roles = Roles(run.rows)
@@ -92,6 +94,7 @@ def boards(run: Run) -> list[Table]:
         *(eer_board(p, *here[p], roles, beside[p]) for p in places),
         *(counts_board(ps, tops) for ps in series.values()),
         *(attack_board(p, *here[p], roles, beside[p].pairs) for p in places),
+        *(attackers_board(p, everything[p], roles) for p in places),
         *(kl_board(p, here[p][0], roles) for p in places),
         *(excess_board(p, everything[p], roles) for p in places),
         *_graded(everything, roles, beside),

@@ -6,17 +6,19 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from agile_bench.reports.figures import Figure, Method, Plug, grouped, mean, method_of, place_of, plug_of
+from agile_bench.reports.figures import Figure, Method, Plug, Roles, grouped, mean, method_of, place_of, plug_of
 from agile_bench.reports.frame import Row
 from agile_bench.reports.tables import Place
 
-__all__ = ["Lesson", "lessons"]
+__all__ = ["UNTAUGHT", "UNTAUGHT_NOTE", "Lesson", "lessons", "untaught"]
 
 LEARNED = 2.0
 """A network has learned if it names its own training beats this many times as often as chance, or where chance is high
 half of the way from there to certainty."""
 FITTED = 0.5
 """A network is badly fitted to releases if it has less than this share of the skill it has on originals."""
+UNTAUGHT = "¶"
+UNTAUGHT_NOTE = "¶ a network that learned little from the releases: no evidence of privacy (see the red flags)"
 RETRAINED = ("semi-informed", "informed")
 TOLD = ("train-accuracy", "train-chance")
 
@@ -69,3 +71,9 @@ def lessons(attacks: Iterable[Row]) -> list[Lesson]:
             before = figures.get((place, method, plug, "ignorant"), {}).get("train-accuracy", Figure())
             found.append(Lesson(place, method, plug, level, accuracy, chance, before))
     return found
+
+
+def untaught(attacks: Iterable[Row], roles: Roles) -> frozenset[tuple[Method, Plug, str]]:
+    """Networks that learned little from the releases of a method, with the level of knowledge; anchors have none."""
+    poor = (x for x in lessons(attacks) if not (roles.anchors(x.method) or (x.learned and x.fitted)))
+    return frozenset((x.method, x.plug, x.level) for x in poor)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from agile_bench.reports.escape import printable
 from agile_bench.reports.figures import (
     ORDER,
     Figure,
     Method,
+    Plug,
     Roles,
     Standing,
     at_level,
@@ -27,7 +28,7 @@ from agile_bench.reports.figures import (
     worst,
 )
 from agile_bench.reports.frame import Comparison, Row
-from agile_bench.reports.learning import lessons
+from agile_bench.reports.learning import UNTAUGHT, UNTAUGHT_NOTE, untaught
 from agile_bench.reports.ranking import NOISE, Pairs, ranking
 from agile_bench.reports.tables import NOTHING, Cell, Column, Place, Table, label, shown, without_empty
 
@@ -53,10 +54,6 @@ EXCESS = Column("excess %", "lower", "excess\n%")
 BEATS_NOISE = Column("beats noise", short="beats\nnoise", kind="word")
 EXCESS_NOTE = "excess: rank-1 beyond what the kept attributes alone give away, in % of what is left above that"
 NOISE_NOTE = "beats noise: whether its EER is above that under white noise of the same size, over the same people"
-UNTAUGHT = "¶"
-UNTAUGHT_NOTE = (
-    "¶ the best there, and yet it learned little from the releases: no evidence of privacy (see the red flags)"
-)
 SHARED = "methods whose difference from the first of their group is not shown share its rank"
 
 
@@ -148,7 +145,8 @@ def eer_board(place: Place, attacks: Sequence[Row], tops: Sequence[Row], roles: 
     eer, rank1 = (pinnacle(standing, tops, metric) for metric in ("eer", "rank-1"))
     judged = [r for r in attacks if r.metric in ("eer", "") and roles.judges(r)]
     levels = sorted({r.knowledge for r in attacks} - {"unprotected"}, key=lambda k: (ORDER.get(k, len(ORDER)), k))
-    doubted = _doubted(attacks, roles)
+    doubted = untaught(attacks, roles)
+    tops_doubted = {(m, at_level(plug, level)) for m, plug, level in doubted}
     lines = []
     for method, rank in ranking(standing, {m: f.value for m, (f, _) in eer.items()}, tied=beside.pairs.tied):
         mine = [r for r in judged if method_of(r) == method]
@@ -159,7 +157,7 @@ def eer_board(place: Place, attacks: Sequence[Row], tops: Sequence[Row], roles: 
                 named(method, standing[method]),
                 figure.cell(100),
                 rank1[method][0].cell(100),
-                Cell((who or NOTHING) + doubted.get((method, who), "")),
+                Cell((who or NOTHING) + (UNTAUGHT if (method, who) in tops_doubted else "")),
                 *beside.cells(method),
                 *(_at_level([r for r in mine if r.knowledge == level], doubted) for level in levels),
             )
@@ -194,17 +192,11 @@ def _unprotected(rows: Sequence[Row]) -> str:
     return f"unprotected: EER {shown(figure.value, 100)} ({plug.line})" if plug else ""
 
 
-def _doubted(attacks: Sequence[Row], roles: Roles) -> dict[tuple[Method, str], str]:
-    """Mark the attackers, by method and named as `strongest` does, whose networks learned little from its releases."""
-    poor = (x for x in lessons(attacks) if not (roles.anchors(x.method) or (x.learned and x.fitted)))
-    return {(x.method, at_level(x.plug, x.level)): UNTAUGHT for x in poor}
-
-
-def _at_level(rows: Sequence[Row], doubted: Mapping[tuple[Method, str], str]) -> Cell:
+def _at_level(rows: Sequence[Row], doubted: Collection[tuple[Method, Plug, str]]) -> Cell:
     figure, plug = lowest(headline([r for r in rows if r.metric == "eer" and r.status == "ok"]))
     if plug is None:
         return Figure(word=worst(r.status for r in rows)).cell()
-    mark = doubted.get((method_of(rows[0]), at_level(plug, rows[0].knowledge)), "")
+    mark = UNTAUGHT if (method_of(rows[0]), plug, rows[0].knowledge) in doubted else ""
     return figure.cell(100, who=plug.label + mark, interval=False)
 
 
