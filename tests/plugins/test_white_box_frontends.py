@@ -160,12 +160,51 @@ def test_what_is_put_into_the_subspace_changes_nothing(rank, as_rows, size, seed
     np.testing.assert_allclose(hidden, there, atol=2e-5)
 
 
-def test_of_several_instances_the_union_is_taken_out_and_nothing_counts_twice():
+def test_of_several_instances_single_beats_lose_the_union_and_nothing_counts_twice():
     unit = np.eye(200, dtype=np.float32)
     pool, ctx = knowing(cohort(), unchanged, {"key": unit[:2]}, {"key": unit[:, 1:4]}, {"key": unit[7]})
-    assert ProjectOut().fit(pool, ctx)["basis"].shape == (200, 5)
-    passed = ProjectOut().apply(ProjectOut().fit(pool, ctx), pool, ctx).signal
+    state = ProjectOut().fit(pool, ctx)
+    assert state["basis"].shape == (200, 5)
+    singles = replace(pool, record=np.arange(len(pool), dtype=np.int32))
+    passed = ProjectOut().apply(state, singles, ctx).signal
     np.testing.assert_allclose(passed[:, [0, 1, 2, 3, 7]], 0, atol=1e-6)
+
+
+KEYS = np.split(np.linalg.qr(np.random.default_rng(3).standard_normal((200, 8)))[0], 2, axis=1)
+"""Subspaces of two instances."""
+
+
+@pytest.mark.parametrize("how", ["replaced", "noisy"])
+def test_each_record_loses_the_subspace_of_the_instance_that_wrote_on_it(how):
+    """Records in turn are released by the one and the other; what the other one's subspace says of them stays."""
+
+    def release(signal, record, rng):
+        out = signal.copy()
+        for number, key in enumerate(KEYS):
+            mine = record % 2 == number
+            put = (
+                rng.standard_normal((30, 4))[record[mine]]
+                if how == "replaced"
+                else rng.standard_normal((mine.sum(), 4))
+            )
+            out[mine] += (put - out[mine] @ key) @ key.T if how == "replaced" else put @ key.T
+        return out
+
+    beats = cohort()
+    pool, ctx = knowing(beats, release, *({"key": key} for key in KEYS))
+    passed = ProjectOut().apply(ProjectOut().fit(pool, ctx), pool, ctx).signal
+    for number, key in enumerate(KEYS):
+        mine = beats.record % 2 == number
+        clean = beats.signal[mine].astype(np.float64)
+        np.testing.assert_allclose(passed[mine], clean - (clean @ key) @ key.T, atol=1e-4)
+
+
+def test_a_pool_of_single_beats_tells_nothing_of_instances():
+    beats = replace(cohort(), record=np.arange(240, dtype=np.int32))
+    pool, ctx = knowing(beats, unchanged, *({"key": key} for key in KEYS))
+    state = ProjectOut().fit(pool, ctx)
+    assert "usual" not in state
+    assert np.abs(ProjectOut().apply(state, cohort(), ctx).signal @ np.hstack(KEYS)).max() < 1e-5
 
 
 @pytest.mark.parametrize(
