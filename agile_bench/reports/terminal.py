@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from rich import box
 from rich.cells import cell_len
@@ -21,6 +22,8 @@ __all__ = ["print_run", "print_table", "summary_line"]
 GAP = 2
 TEXT_WIDTH = 12
 """What wrapped text gets at least."""
+WORD_WIDTH = 24
+"""How long a word of wrapped text may be that is kept whole where there is room."""
 PLAIN = str.maketrans({"↑": "^", "↓": "v", "·": "|", "×": "x", "†": "+", "‡": "++", "§": "!", "¶": "?"})
 WIDE, NARROW, TIGHT = range(3)
 """Cells in one line; broken where they may be; intervals broken too."""
@@ -67,12 +70,15 @@ def print_table(table: Table, console: Console) -> None:
     if table.caption:
         _say(console, table.caption, "dim")
     form = next((f for f in (WIDE, NARROW) if _width(table, f) <= console.width), TIGHT)
-    width = max(console.width, _width(table, form))
+    least, wide = _width(table, form), _width(table, form, whole_words=True)
+    width = console.width if least <= console.width else wide
+    room = wide <= width
     grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0), header_style="bold")
-    for column in table.columns:
+    for i, column in enumerate(table.columns):
         justify: JustifyMethod = "right" if column.kind == "number" else "left"
         heading = _text(column.heading(short=form != WIDE), console)
-        grid.add_column(heading, justify=justify, no_wrap=column.kind != "text", overflow="fold")
+        whole = _longest_word(_texts(table, i, form)) if room and column.kind == "text" else None
+        grid.add_column(heading, justify=justify, no_wrap=column.kind != "text", overflow="fold", min_width=whole)
     for row in table.rows:
         grid.add_row(*(_cell(c, form, console) for c in row), style=_style(table, row))
     segments = console.render(grid, console.options.update(width=width, height=None))
@@ -81,14 +87,24 @@ def print_table(table: Table, console: Console) -> None:
         _say(console, note, "dim")
 
 
-def _width(table: Table, form: int) -> int:
+def _width(table: Table, form: int, whole_words: bool = False) -> int:
     """Measure what a table needs with every cell in one line, or at least, with cells broken."""
     total = GAP * (len(table.columns) - 1)
     for i, column in enumerate(table.columns):
-        texts = [column.heading(form != WIDE), *(_shape(row[i], form) for row in table.rows)]
+        texts = _texts(table, i, form)
         natural = max(cell_len(line) for text in texts for line in text.split("\n"))
-        total += min(natural, TEXT_WIDTH) if form != WIDE and column.kind == "text" else natural
+        least = max(TEXT_WIDTH, _longest_word(texts) if whole_words else 0)
+        total += min(natural, least) if form != WIDE and column.kind == "text" else natural
     return total
+
+
+def _texts(table: Table, column: int, form: int) -> list[str]:
+    heading = table.columns[column].heading(form != WIDE)
+    return [heading, *(_shape(row[column], form) for row in table.rows)]
+
+
+def _longest_word(texts: Sequence[str]) -> int:
+    return max((n for text in texts for word in text.split() if (n := cell_len(word)) <= WORD_WIDTH), default=0)
 
 
 def _shape(cell: Cell, form: int) -> str:
