@@ -58,7 +58,7 @@ def advice_board(run: Run, use: Mapping[Place, Sequence[Row]], roles: Roles) -> 
         *_distortion(tops, use, run.comparisons),
         *_spared(attacks, use),
         *_template(eer, attacks),
-        *_training(attacks),
+        *_training(run.rows),
         *_knowledge(eer),
         *_dose(run.rows, roles),
         *_undeclared(run.rows),
@@ -168,9 +168,9 @@ def _template(eer: Mapping[Spot, Figure], attacks: Iterable[Row]) -> Flags:
             )
 
 
-def _training(attacks: Iterable[Row]) -> Flags:
+def _training(rows: Iterable[Row]) -> Flags:
     """(c) A retrained network that names its own training beats no better than chance, or far worse than originals."""
-    for lesson in lessons(attacks):
+    for lesson in lessons(rows):
         name, who = _name(lesson.method), lesson.plug.line
         at = f"{_where(lesson.place)}: at {printable(lesson.level)}, {who}"
         beats = f"it names {_percent(lesson.accuracy)} of its own training beats"

@@ -37,7 +37,7 @@ def attackers_board(place: Place, rows: Sequence[Row], roles: Roles) -> Table | 
     clean = grouped((r for r in told if r.role == "control" and r.control == "positive"), plug_of)
     attacks = [r for r in told if r.role == "method" and r.knowledge]
     levels = sorted({r.knowledge for r in attacks}, key=lambda k: (ORDER.get(k, len(ORDER)), k))
-    doubted = untaught(rows, roles)
+    doubted = untaught(rows)
     lines = []
     for method, mine in sorted(grouped(attacks, method_of).items()):
         by_plug = grouped(mine, plug_of)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from agile_bench.reports.figures import Figure, Method, Plug, Roles, grouped, mean, method_of, place_of, plug_of
+from agile_bench.reports.figures import Figure, Method, Plug, grouped, mean, method_of, place_of, plug_of
 from agile_bench.reports.frame import Row
 from agile_bench.reports.tables import Place
 
@@ -49,31 +49,28 @@ class Lesson(NamedTuple):
         return math.isnan(full) or skill >= FITTED * full
 
 
-def lessons(attacks: Iterable[Row]) -> list[Lesson]:
-    """All networks that were retrained on releases and say how well they know their training beats.
+def lessons(rows: Iterable[Row]) -> list[Lesson]:
+    """All networks that were retrained on releases of methods, and how well they know their training beats.
 
     Parameters
     ----------
-    attacks : iterable of Row
-        Of attackers on methods.
+    rows : iterable of Row
+        Attackers on methods, and their positive controls, which were trained on originals.
     """
-    told = grouped(
-        (r for r in attacks if r.metric in TOLD),
+    told = [r for r in rows if r.metric in TOLD]
+    clean = grouped((r for r in told if r.control == "positive"), lambda r: (place_of(r), plug_of(r)))
+    retrained = grouped(
+        (r for r in told if r.role == "method" and r.knowledge in RETRAINED),
         lambda r: (place_of(r), method_of(r), plug_of(r), r.knowledge),
     )
-    figures = {
-        spot: {metric: mean([r for r in rows if r.metric == metric]) for metric in TOLD} for spot, rows in told.items()
-    }
     found = []
-    for place, method, plug, level in sorted(figures):
-        if level in RETRAINED:
-            accuracy, chance = (figures[place, method, plug, level][metric] for metric in TOLD)
-            before = figures.get((place, method, plug, "ignorant"), {}).get("train-accuracy", Figure())
-            found.append(Lesson(place, method, plug, level, accuracy, chance, before))
+    for (place, method, plug, level), mine in sorted(retrained.items(), key=lambda item: item[0]):
+        accuracy, chance = (mean([r for r in mine if r.metric == metric]) for metric in TOLD)
+        originals = mean([r for r in clean.get((place, plug), []) if r.metric == "train-accuracy"])
+        found.append(Lesson(place, method, plug, level, accuracy, chance, originals))
     return found
 
 
-def untaught(attacks: Iterable[Row], roles: Roles) -> frozenset[tuple[Method, Plug, str]]:
-    """Networks that learned little from the releases of a method, with the level of knowledge; anchors have none."""
-    poor = (x for x in lessons(attacks) if not (roles.anchors(x.method) or (x.learned and x.fitted)))
-    return frozenset((x.method, x.plug, x.level) for x in poor)
+def untaught(rows: Iterable[Row]) -> frozenset[tuple[Method, Plug, str]]:
+    """Networks that learned little from the releases of a method, with the level of knowledge; `rows` of one place."""
+    return frozenset((x.method, x.plug, x.level) for x in lessons(rows) if not (x.learned and x.fitted))

@@ -89,7 +89,7 @@ def chance(place: Place, rows: Sequence[Row] = ()) -> str:
 
 
 class Beside:
-    """What stands beside the privacy figures of one place: identity beyond what is kept, noise of the same size.
+    """What stands beside the privacy figures of a place: identity beyond what is kept, noise of the same size, doubts.
 
     Parameters
     ----------
@@ -104,6 +104,7 @@ class Beside:
 
     def __init__(self, place: Place, rows: Sequence[Row], comparisons: Sequence[Comparison]) -> None:
         self.pairs = Pairs(comparisons, place)
+        self.untaught = untaught(rows)
         self._excess = grouped((r for r in rows if r.role == "excess" and r.metric == "excess-rank-1"), method_of)
         self._noisy = {method_of(r) for r in rows if r.role == "control" and r.control == NOISE}
 
@@ -145,8 +146,7 @@ def eer_board(place: Place, attacks: Sequence[Row], tops: Sequence[Row], roles: 
     eer, rank1 = (pinnacle(standing, tops, metric) for metric in ("eer", "rank-1"))
     judged = [r for r in attacks if r.metric in ("eer", "") and roles.judges(r)]
     levels = sorted({r.knowledge for r in attacks} - {"unprotected"}, key=lambda k: (ORDER.get(k, len(ORDER)), k))
-    doubted = untaught(attacks, roles)
-    tops_doubted = {(m, at_level(plug, level)) for m, plug, level in doubted}
+    tops_doubted = {(m, at_level(plug, level)) for m, plug, level in beside.untaught}
     lines = []
     for method, rank in ranking(standing, {m: f.value for m, (f, _) in eer.items()}, tied=beside.pairs.tied):
         mine = [r for r in judged if method_of(r) == method]
@@ -159,7 +159,7 @@ def eer_board(place: Place, attacks: Sequence[Row], tops: Sequence[Row], roles: 
                 rank1[method][0].cell(100),
                 Cell((who or NOTHING) + (UNTAUGHT if (method, who) in tops_doubted else "")),
                 *beside.cells(method),
-                *(_at_level([r for r in mine if r.knowledge == level], doubted) for level in levels),
+                *(_at_level([r for r in mine if r.knowledge == level], beside.untaught) for level in levels),
             )
         )
     titles = (

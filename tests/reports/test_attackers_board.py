@@ -5,6 +5,7 @@ from __future__ import annotations
 from report_runs import attack, board, column, control, row, slugs
 
 LEVELS = ("ignorant", "informed")
+POSITIVE = {"role": "control", "control": "positive", "anonymizer": "", "knowledge": "unprotected"}
 
 
 def found(anonymizer: str, plugin: str, eers, rank1: float = 0.5, **changes):
@@ -59,7 +60,7 @@ def test_a_network_that_learned_little_is_marked(tmp_path):
     rows = [
         *found("g", "svd", (0.2, 0.1)),
         *found("g", "cnn1d", (0.2, 0.4)),
-        row(anonymizer="g", plugin="cnn1d", knowledge="ignorant", metric="train-accuracy", value=0.9),
+        row(**POSITIVE, plugin="cnn1d", metric="train-accuracy", value=0.9),
         row(anonymizer="g", plugin="cnn1d", knowledge="informed", metric="train-accuracy", value=0.1),
         row(anonymizer="g", plugin="cnn1d", knowledge="informed", metric="train-chance", value=0.01),
     ]
