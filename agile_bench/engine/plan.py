@@ -5,7 +5,7 @@ Adding a cell changes no other number: an artefact's address holds what determin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -86,6 +86,8 @@ class Planner:
             for uses, levels in attackers:
                 if not _floor(uses):
                     Attack(self, spot, uses).cells(anonymizers, levels)
+            for uses in _bare(uses for uses, _ in attackers if not _floor(uses)):
+                Attack(self, spot, uses).cells((), ())
             floor_cells(self, spot, floors)
         sources = list({id(spot.source): spot.source for spot in spots}.values())
         for name in {s.use.name for s in sources if sum(s.use.name == other.use.name for other in sources) > 1}:
@@ -321,6 +323,22 @@ def _guesses(uses: dict[str, Use]) -> bool:
 def _floor(uses: dict[str, Use]) -> bool:
     plugin = uses["attacker"].plugin
     return isinstance(plugin, Attacker) and bool(plugin.floor)
+
+
+def _bare(attackers: Iterable[dict[str, Use]]) -> list[dict[str, Use]]:
+    """Attackers that are asked only behind front-ends, without them.
+
+    A front-end that needs an anonymizer has nothing to do on unprotected beats; the bare attacker's controls stand for
+    those of both.
+    """
+    asked = list(attackers)
+    known = {_spoken(uses) for uses in asked}
+    bare = ({"attacker": uses["attacker"]} for uses in asked)
+    return list({_spoken(uses): uses for uses in bare if _spoken(uses) not in known}.values())
+
+
+def _spoken(uses: dict[str, Use]) -> tuple[tuple[str, str], ...]:
+    return tuple((use.name, use.changed) for use in uses.values())
 
 
 def _digest(path: Path) -> str:

@@ -46,6 +46,21 @@ class LooksBack(Attacker):
     def embed(self, state, beats, ctx):
         return beats.signal.astype("f8")
 '''
+EXPOSED = '''
+import numpy as np
+from agile_bench.api import Anonymizer, Release
+
+class Exposed(Anonymizer):
+    """Noise in four samples, which it names."""
+    exposes = {"subspace": ("key",)}
+
+    def fit(self, train, ctx, clinical=None):
+        return {"key": np.eye(200)[:, :4]}
+
+    def release(self, state, beats, ctx):
+        noise = ctx.rng("noise").standard_normal((len(beats), 4)) @ state["key"].T
+        return Release(signal=(beats.signal + noise).astype("float32"))
+'''
 FILES = (
     TEMPLATE_FILE,
     plugin_file("record-mean", "RecordMean", RECORD_MEAN),
@@ -148,3 +163,31 @@ def test_a_front_end_that_needs_what_the_anonymizer_does_not_expose_is_not_tried
 def test_a_front_end_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="Unknown front-end 'low-pas'"):
         run_of(tmp_path, "low-pas")
+
+
+def test_an_attacker_asked_only_behind_a_front_end_that_needs_the_anonymizer_is_judged_by_its_own_controls(tmp_path):
+    """Without beats that the front-end could undo, the controls are those of the attacker alone."""
+    suite = small(
+        anonymizers=({"name": "exposed"},), attackers=("plain+project-out",), knowledge=("unprotected", "informed")
+    )
+    run = run_here(suite, tmp_path, [*FILES, plugin_file("exposed", "Exposed", EXPOSED)])
+    figures = {
+        (r["role"], r["control"], r["front_end"], r["status"])
+        for r in run.rows
+        if r["metric"] == "rank-1" and r["level"] == "record" and r["plugin"] == "plain"
+    }
+    assert ("method", "", "project-out", "ok") in figures
+    assert ("control", "positive", "", "ok") in figures
+    assert ("control", "permuted", "", "ok") in figures
+    assert not [r for r in run.rows if r["role"] == "method" and not r["front_end"]]
+
+
+def test_an_attacker_asked_with_and_without_a_front_end_has_its_controls_once(tmp_path):
+    suite = small(anonymizers=(NOISE,), attackers=("plain", "plain+record-mean"), knowledge=("unprotected", "ignorant"))
+    run = run_here(suite, tmp_path, FILES)
+    record = [
+        (r["front_end"], r["control"])
+        for r in run.rows
+        if r["control"] and r["metric"] == "rank-1" and r["level"] == "record" and r["plugin"] == "plain"
+    ]
+    assert sorted(record) == sorted((f, c) for f in ("", "record-mean") for c in ("positive", "permuted"))
