@@ -5,7 +5,7 @@ Adding a cell changes no other number: an artefact's address holds what determin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -79,14 +79,15 @@ class Planner:
         guessers = [asked for asked in attackers if _guesses(asked[0])]
         attackers = [asked for asked in attackers if not _guesses(asked[0])]
         floors = [uses for uses, _ in attackers if _floor(uses)]
+        attackers = [asked for asked in attackers if not _floor(asked[0])]
+        bare = _bare([uses for uses, _ in attackers])
         spots: list[Spot] = []
         for of_dataset in self.each("datasets", suite.datasets, self.spots):
             spots += [spot for spot in of_dataset if spot not in spots]
         for spot in spots:
             for uses, levels in attackers:
-                if not _floor(uses):
-                    Attack(self, spot, uses).cells(anonymizers, levels)
-            for uses in _bare(uses for uses, _ in attackers if not _floor(uses)):
+                Attack(self, spot, uses).cells(anonymizers, levels)
+            for uses in bare:
                 Attack(self, spot, uses).cells((), ())
             floor_cells(self, spot, floors)
         sources = list({id(spot.source): spot.source for spot in spots}.values())
@@ -325,13 +326,12 @@ def _floor(uses: dict[str, Use]) -> bool:
     return isinstance(plugin, Attacker) and bool(plugin.floor)
 
 
-def _bare(attackers: Iterable[dict[str, Use]]) -> list[dict[str, Use]]:
+def _bare(asked: Sequence[dict[str, Use]]) -> list[dict[str, Use]]:
     """Attackers that are asked only behind front-ends, without them.
 
     A front-end that needs an anonymizer has nothing to do on unprotected beats; the bare attacker's controls stand for
     those of both.
     """
-    asked = list(attackers)
     known = {_spoken(uses) for uses in asked}
     bare = ({"attacker": uses["attacker"]} for uses in asked)
     return list({_spoken(uses): uses for uses in bare if _spoken(uses) not in known}.values())

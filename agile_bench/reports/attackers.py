@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from agile_bench.reports.escape import printable
-from agile_bench.reports.figures import ORDER, Figure, Plug, Roles, grouped, mean, method_of, plug_of, repeats
+from agile_bench.reports.figures import (
+    Figure,
+    Method,
+    Plug,
+    Roles,
+    grouped,
+    level_order,
+    mean,
+    method_of,
+    plug_of,
+    repeats,
+)
 from agile_bench.reports.frame import Row
-from agile_bench.reports.learning import UNTAUGHT, UNTAUGHT_NOTE, untaught
+from agile_bench.reports.learning import UNTAUGHT, UNTAUGHT_NOTE
 from agile_bench.reports.privacy import NAME, chance, joined
 from agile_bench.reports.tables import Cell, Column, Place, Table, label, shown
 
@@ -17,7 +28,9 @@ __all__ = ["attackers_board"]
 FIGURES = ("eer", "rank-1")
 
 
-def attackers_board(place: Place, rows: Sequence[Row], roles: Roles) -> Table | None:
+def attackers_board(
+    place: Place, rows: Sequence[Row], roles: Roles, doubted: Collection[tuple[Method, Plug, str]]
+) -> Table | None:
     """Show EER and rank-1 of every attacker on every method, unprotected and at each level of knowledge.
 
     Parameters
@@ -26,6 +39,8 @@ def attackers_board(place: Place, rows: Sequence[Row], roles: Roles) -> Table | 
     rows : sequence of Row
         All of the place.
     roles : Roles
+    doubted : collection of (Method, Plug, str)
+        Networks that learned little from releases, as `learning.untaught` finds them.
 
     Returns
     -------
@@ -36,8 +51,7 @@ def attackers_board(place: Place, rows: Sequence[Row], roles: Roles) -> Table | 
     told = [r for r in rows if r.level == "record" and r.metric in FIGURES and roles.judges(r)]
     clean = grouped((r for r in told if r.role == "control" and r.control == "positive"), plug_of)
     attacks = [r for r in told if r.role == "method" and r.knowledge]
-    levels = sorted({r.knowledge for r in attacks}, key=lambda k: (ORDER.get(k, len(ORDER)), k))
-    doubted = untaught(rows)
+    levels = sorted({r.knowledge for r in attacks}, key=level_order)
     lines = []
     for method, mine in sorted(grouped(attacks, method_of).items()):
         by_plug = grouped(mine, plug_of)

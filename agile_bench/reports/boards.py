@@ -94,7 +94,7 @@ def boards(run: Run) -> list[Table]:
         *(eer_board(p, *here[p], roles, beside[p]) for p in places),
         *(counts_board(ps, tops) for ps in series.values()),
         *(attack_board(p, *here[p], roles, beside[p].pairs) for p in places),
-        *(attackers_board(p, everything[p], roles) for p in places),
+        *(attackers_board(p, everything[p], roles, beside[p].untaught) for p in places),
         *(kl_board(p, here[p][0], roles) for p in places),
         *(excess_board(p, everything[p], roles) for p in places),
         *_graded(everything, roles, beside),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from agile_bench.reports.escape import printable
-from agile_bench.reports.figures import ORDER, grouped
+from agile_bench.reports.figures import grouped, level_order
 from agile_bench.reports.frame import Cohort, Failure, Row, SplitTold
 from agile_bench.reports.tables import NOTHING, Cell, Column, Place, Table, label, shown, without_empty
 
@@ -39,7 +39,7 @@ def knowledge_board(attacks: Sequence[Row]) -> Table:
     """Show what the attacker trained on, enrolled and probed at each level, as the rows say."""
     by_level = grouped((r for r in attacks if r.status == "ok"), lambda r: r.knowledge)
     lines = []
-    for level, rows in sorted(by_level.items(), key=lambda item: (ORDER.get(item[0], len(ORDER)), item[0])):
+    for level, rows in sorted(by_level.items(), key=lambda item: level_order(item[0])):
         sources = (sorted({printable(getattr(r, role)) for r in rows}) for role in ("pool", "gallery", "probe"))
         lines.append((Cell(printable(level)), *(Cell(" or ".join(filter(None, s))) for s in sources)))
     columns = tuple(_text(t) for t in ("level", "pool", "gallery", "probe"))

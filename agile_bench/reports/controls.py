@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from agile_bench.reports.escape import printable
 from agile_bench.reports.figures import (
-    ORDER,
     Figure,
     Method,
     Plug,
@@ -16,6 +15,7 @@ from agile_bench.reports.figures import (
     chance_of_rank1,
     grouped,
     headline,
+    level_order,
     lowest,
     mean,
     method_of,
@@ -204,7 +204,7 @@ def _line(who: _Judged, rows: Sequence[Row], attacked: Sequence[Row]) -> tuple[C
     wrong = bool(barred) or bool(_wrong(rows))
     word = worst([*_states(rows), *["missing"] * missing, *["invalid"] * wrong])
     if word == "invalid" and barred and barred != levels:
-        word = f"invalid at {', '.join(sorted(map(printable, barred), key=lambda k: (ORDER.get(k, len(ORDER)), k)))}"
+        word = f"invalid at {', '.join(sorted(map(printable, barred), key=level_order))}"
     return (*_who(who), *figures, _chance(who, rows), Cell(word or "valid"))
 
 

@@ -22,11 +22,12 @@ __all__ = [
     "Plug",
     "Roles",
     "Standing",
-    "at_level",
+    "attacker_at",
     "barred",
     "chance_of_rank1",
     "grouped",
     "headline",
+    "level_order",
     "lowest",
     "mean",
     "method_of",
@@ -48,6 +49,11 @@ V = TypeVar("V")
 WORDS = ("failed", "missing", "invalid")
 """What bars an anonymizer from a rank, worst first."""
 ORDER = {name: i for i, name in enumerate(LEVELS)}
+
+
+def level_order(level: str) -> tuple[int, str]:
+    """Key to sort levels of knowledge by: the less is known the earlier, unknown levels last."""
+    return ORDER.get(level, len(ORDER)), level
 
 
 class Plug(NamedTuple):
@@ -305,12 +311,12 @@ def strongest(rows: Sequence[Row], metric: str) -> tuple[Figure, str]:
     """
     mine = top_level([r for r in rows if r.metric == metric])
     valid = [r for r in mine if r.status == "ok" and r.plugin]
-    names = Counter(at_level(plug_of(r), r.pool) for r in valid)
+    names = Counter(attacker_at(plug_of(r), r.pool) for r in valid)
     who, times = max(names.items(), key=lambda item: (item[1], item[0]), default=("", 0))
     return mean(mine), who if times == len(valid) else f"{who} ({times} of {len(valid)})"
 
 
-def at_level(plug: Plug, level: str) -> str:
+def attacker_at(plug: Plug, level: str) -> str:
     """Name an attacker and what it knows: ``svd @ informed`` with a line break."""
     return f"{plug.line} @\n{level}"
 

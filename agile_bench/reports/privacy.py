@@ -7,16 +7,16 @@ from collections.abc import Collection, Mapping, Sequence
 
 from agile_bench.reports.escape import printable
 from agile_bench.reports.figures import (
-    ORDER,
     Figure,
     Method,
     Plug,
     Roles,
     Standing,
-    at_level,
+    attacker_at,
     chance_of_rank1,
     grouped,
     headline,
+    level_order,
     lowest,
     mean,
     method_of,
@@ -145,8 +145,8 @@ def eer_board(place: Place, attacks: Sequence[Row], tops: Sequence[Row], roles: 
     standing = ranked_methods(attacks, tops, roles)
     eer, rank1 = (pinnacle(standing, tops, metric) for metric in ("eer", "rank-1"))
     judged = [r for r in attacks if r.metric in ("eer", "") and roles.judges(r)]
-    levels = sorted({r.knowledge for r in attacks} - {"unprotected"}, key=lambda k: (ORDER.get(k, len(ORDER)), k))
-    tops_doubted = {(m, at_level(plug, level)) for m, plug, level in beside.untaught}
+    levels = sorted({r.knowledge for r in attacks} - {"unprotected"}, key=level_order)
+    tops_doubted = {(m, attacker_at(plug, level)) for m, plug, level in beside.untaught}
     lines = []
     for method, rank in ranking(standing, {m: f.value for m, (f, _) in eer.items()}, tied=beside.pairs.tied):
         mine = [r for r in judged if method_of(r) == method]

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from agile_bench.api import BEAT_SAMPLES, Array, Beats, Context, FrontEnd, Instance, NotComputable, State
+from agile_bench.nn.mean_beats import mean_beats
 
 SAME = 1e-6
 """Share of the largest singular value below which two spanning vectors are taken for one."""
@@ -48,25 +49,25 @@ class ProjectOut(FrontEnd):
             return state
         state |= {f"basis.{number}": _basis(vectors) for number, vectors in enumerate(spanning)}
         recorded = ctx.original(pool)
-        _, differing = _differing(state, recorded.signal.astype(np.float64), recorded.record)
+        _, differing = _differing(state, recorded)
         known = differing[np.isfinite(differing).all(axis=1)]
         return state | ({"usual": known.mean(axis=0)} if len(known) else {})
 
     def apply(self, state: State, beats: Beats, ctx: Context) -> Beats:
         """Each beat without its part in the subspace."""
         signal = beats.signal.astype(np.float64)
-        chosen = _chosen(state, signal, beats.record)
+        chosen = _chosen(state, beats)
         for name in np.unique(chosen):
             rows = chosen == name
             signal[rows] -= (signal[rows] @ state[name]) @ state[name].T
         return beats.with_signal(signal.astype(np.float32))
 
 
-def _chosen(state: State, signal: Array, record: Array) -> Array:
+def _chosen(state: State, beats: Beats) -> Array:
     """Name of the basis that each beat loses, (n,) str."""
-    if "usual" not in state or not len(signal):
-        return np.full(len(signal), "basis")
-    code, differing = _differing(state, signal, record)
+    if "usual" not in state or not len(beats):
+        return np.full(len(beats), "basis")
+    code, differing = _differing(state, beats)
     unusual = np.abs(differing - state["usual"])
     known = np.isfinite(unusual).all(axis=1)
     names = np.array([f"basis.{number}" for number in range(unusual.shape[1])])
@@ -74,19 +75,17 @@ def _chosen(state: State, signal: Array, record: Array) -> Array:
     return of_record[code]
 
 
-def _differing(state: State, signal: Array, record: Array) -> tuple[Array, Array]:
+def _differing(state: State, beats: Beats) -> tuple[Array, Array]:
     """Record of each beat, (n,), and how its beats differ in each instance's subspace, (records, instances).
 
     Told is the logarithm of their energy about the record's mean inside the subspace over that outside; nan for records
     of one beat.
     """
-    _, code, count = np.unique(record, return_inverse=True, return_counts=True)
-    mean = np.zeros((len(count), signal.shape[1]))
-    np.add.at(mean, code, signal)
-    deviation = signal - (mean / count[:, None])[code]
+    means, _, code = mean_beats(beats)
+    deviation = beats.signal - means[code]
     total = np.bincount(code, (deviation**2).sum(axis=1))
-    found = np.full((len(count), sum(name.startswith("basis.") for name in state)), np.nan)
-    several = count > 1
+    found = np.full((len(means), sum(name.startswith("basis.") for name in state)), np.nan)
+    several = np.bincount(code) > 1
     for number in range(found.shape[1]):
         inside = np.bincount(code, ((deviation @ state[f"basis.{number}"]) ** 2).sum(axis=1))
         outside = total - inside
